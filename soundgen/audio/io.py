@@ -1,0 +1,380 @@
+"""Audio files in and out: any format to samples, samples to a file that is whole or absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from soundgen.audio.ffmpeg import MediaInfo, decode_media, ffmpeg_path, probe_media
+from soundgen.audio.resample import resample, resample_stream, to_mono
+from soundgen.audio.sniff import missing_bytes, read_head, sniff
+from soundgen.audio.tags import (
+    check_tags,
+    clean_tags,
+    read_id3_tags,
+    set_soundfile_tags,
+    write_id3_tags,
+)
+from soundgen.audio.waveform import Waveform
+from soundgen.errors import InputError, UsageError
+from soundgen.files import atomic_path
+
+# suffix -> libsndfile's format and the default subtype
+FORMATS: dict[str, tuple[str, str]] = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+# The range in which resampling makes sense; headers outside it are damaged.
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 100, 1_536_000
+# What one read may take in memory, whatever rate and channel count a header claims: 16 MiB.
+_MAX_BLOCK_VALUES = 1 << 22
+# libsndfile hands a whole write to the Vorbis encoder's stack; a long one overflows it.
+_WRITE_FRAMES = 1 << 16
+_PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What an audio file holds.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: Number of channels.
+        num_samples: Samples in each channel, as the header has it (estimated for some formats).
+        duration_s: num_samples / sample_rate.
+        format: "WAV", "FLAC", "OGG", "MP3" ..., or what ffmpeg was needed for: "MP4", "WMA" ...
+        subtype: How samples are coded: "PCM_16", "VORBIS", "aac" ...
+        tags: Lower-case names ("title", "comment", "artist", "license" ...) to text.
+    """
+
+    sample_rate: int
+    channels: int
+    num_samples: int
+    duration_s: float
+    format: str
+    subtype: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def probe(path: Path) -> AudioInfo:
+    """Return what a file holds, from its header; the content decides the format, not the name.
+
+    A file that is missing, empty, not audio, or shorter than its header says is an `InputError`.
+    """
+    return _inspect(path, str(path))[0]
+
+
+def read_audio(path: Path) -> Waveform:
+    """Read a whole file at its own rate and channel count.
+
+    It is an `InputError` where `probe` says so, and if it is damaged or truncated or holds NaN or
+    infinite samples.
+    """
+    info, media = _inspect(path, str(path))
+    blocks = list(_blocks(path, str(path), info, media, _MAX_BLOCK_VALUES // info.channels))
+    if not blocks:
+        return Waveform(np.zeros((info.channels, 0), dtype=np.float32), info.sample_rate)
+    return Waveform(np.ascontiguousarray(np.concatenate(blocks).T), info.sample_rate)
+
+
+def read_mono(path: Path, sample_rate: int) -> tuple[Waveform, str]:
+    """Read a whole file as mono at `sample_rate` Hz; fails as `read_audio` does.
+
+    Returns:
+        The waveform `[1, T]`, and one line for the user if it was downmixed or resampled (else
+        empty), such as "a.wav: 48000 Hz, 2 channels -> 16000 Hz mono".
+    """
+    waveform = read_audio(path)
+    notice = conversion_notice(path, waveform.sample_rate, waveform.channels, sample_rate)
+    return resample(to_mono(waveform), sample_rate), notice
+
+
+def conversion_notice(
+    path: Path | str, from_rate: int, from_channels: int, sample_rate: int
+) -> str:
+    """Return the line that says what was converted to mono at `sample_rate`, or an empty one."""
+    if from_rate == sample_rate and from_channels == 1:
+        return ""
+    channels = "mono" if from_channels == 1 else f"{from_channels} channels"
+    return f"{path}: {from_rate} Hz, {channels} -> {sample_rate} Hz mono"
+
+
+def blocks_mono(
+    source: Path | BinaryIO, sample_rate: int, block_s: float = 10.0
+) -> Iterator[NDArray[np.float32]]:
+    """Stream a file of any length as mono at `sample_rate` Hz, in bounded memory.
+
+    Fails as `read_audio` does, as soon as the fault is reached.
+
+    Args:
+        source: A file, or a stream such as standard input (copied to a temporary file first,
+            since decoders must seek).
+        sample_rate: Hz of the result.
+        block_s: About how much to read at a time, s. The samples do not depend on it.
+
+    Yields:
+        float32 `[T]`, never empty; together what `read_mono` returns.
+    """
+    with _as_file(source) as (path, name):
+        info, media = _inspect(path, name)
+        frames = max(1, int(block_s * info.sample_rate))
+        frames = min(frames, _MAX_BLOCK_VALUES // info.channels)
+        blocks = _blocks(path, name, info, media, frames)
+        mono = (
+            block[:, 0] if info.channels == 1 else block.mean(axis=1, dtype=np.float32)
+            for block in blocks
+        )
+        yield from resample_stream(mono, info.sample_rate, sample_rate)
+
+
+def write_audio(
+    path: Path,
+    waveform: Waveform,
+    *,
+    subtype: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write a file atomically; the suffix picks wav, flac, ogg, opus or mp3.
+
+    PCM is rounded to the nearest step, so that what 16-bit audio was read comes out the same;
+    values beyond full scale are clipped. What `check_format` refuses is a `UsageError`, a file
+    that cannot be written an `OutputError`.
+
+    Args:
+        path: Where; an existing file is replaced.
+        waveform: Finite samples.
+        subtype: libsndfile's name, such as "PCM_24" or "FLOAT"; 16 bit for wav and flac if None.
+        tags: Names of `soundgen.audio.tags.TAG_NAMES` to text.
+
+    Raises:
+        InputError: A sample is NaN or infinite, or a tag has an unknown name.
+    """
+    file_format, chosen = check_format(
+        path, waveform.sample_rate, waveform.channels, subtype=subtype
+    )
+    check_tags(tags or {})
+    with atomic_path(path) as temporary:
+        try:
+            with soundfile.SoundFile(
+                os.fsencode(temporary), "w", waveform.sample_rate, waveform.channels,
+                format=file_format, subtype=chosen,
+            ) as file:  # fmt: skip
+                set_soundfile_tags(file, tags or {})
+                for start in range(0, waveform.num_samples, _WRITE_FRAMES):
+                    block = waveform.samples[:, start : start + _WRITE_FRAMES].T
+                    if not np.isfinite(block).all():
+                        raise InputError(f"{path}: not written: NaN or infinite samples")
+                    file.write(_to_pcm(block, _PCM_BITS.get(chosen)))
+        except soundfile.LibsndfileError as error:
+            # A full disk reaches us as libsndfile's own error; atomic_path words OSErrors.
+            raise OSError(f"{error.error_string or 'the encoder failed'}") from error
+        write_id3_tags(temporary, file_format, tags or {})
+
+
+def check_format(
+    path: Path, sample_rate: int, channels: int, *, subtype: str | None = None
+) -> tuple[str, str]:
+    """Return libsndfile's format and subtype for `path`, before anything is computed.
+
+    Raises:
+        UsageError: The suffix is unknown, or the format cannot hold this rate, channel count or
+            subtype.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UsageError(
+            f"{path}: unknown audio format '{suffix}'", hint=f"known: {', '.join(FORMATS)}"
+        )
+    file_format, default = FORMATS[suffix]
+    chosen = subtype or default
+    if not soundfile.check_format(file_format, chosen):
+        raise UsageError(f"{path}: {suffix} cannot hold {chosen}")
+    rates = _RATES.get(suffix)
+    if rates and sample_rate not in rates:
+        raise UsageError(
+            f"{path}: {suffix} cannot hold {sample_rate} Hz",
+            hint=f"it holds {', '.join(map(str, rates))} Hz",
+        )
+    most = _MAX_CHANNELS.get(suffix, 255)
+    if channels > most:
+        raise UsageError(f"{path}: {suffix} holds at most {most} channels, got {channels}")
+    return file_format, chosen
+
+
+_RATES: dict[str, tuple[int, ...]] = {
+    ".opus": (8000, 12000, 16000, 24000, 48000),
+    ".mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+}
+_MAX_CHANNELS = {".flac": 8, ".mp3": 2}
+
+
+def _inspect(path: Path, name: str) -> tuple[AudioInfo, MediaInfo | None]:
+    """Return what `path` holds, and ffprobe's view if soundfile cannot read it."""
+    head = _check_readable(path, name)
+    media: MediaInfo | None = None
+    with path.open("rb", buffering=0) as stream:  # libsndfile reads on from the same position
+        lost = missing_bytes(stream)
+        if lost:
+            raise InputError(
+                f"{name}: truncated: {lost} bytes fewer than its header promises",
+                hint="get the file again, or open and save it in an audio editor",
+            )
+        stream.seek(0)
+        try:
+            with soundfile.SoundFile(stream.fileno(), closefd=False) as file:
+                tags = clean_tags(file.copy_metadata())
+                info = AudioInfo(
+                    sample_rate=file.samplerate,
+                    channels=file.channels,
+                    num_samples=file.frames,
+                    duration_s=file.frames / max(file.samplerate, 1),
+                    format=file.format,
+                    subtype=file.subtype,
+                    tags=tags,
+                )
+        except soundfile.LibsndfileError as error:
+            media = _inspect_media(path, name, head, error)
+            info = AudioInfo(
+                sample_rate=media.sample_rate,
+                channels=media.channels,
+                num_samples=round(media.duration_s * media.sample_rate),
+                duration_s=media.duration_s,
+                format=sniff(head)[0],
+                subtype=media.codec,
+                tags=clean_tags(media.tags),
+            )
+        else:
+            info.tags.update(read_id3_tags(stream, info.format))
+    if not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
+        raise InputError(f"{name}: has an impossible sample rate of {info.sample_rate} Hz")
+    return info, media
+
+
+def _inspect_media(path: Path, name: str, head: bytes, error: Any) -> MediaInfo:
+    what, kind = sniff(head)
+    if kind in ("media", "audio"):
+        # An "audio" file that soundfile refuses may hold a codec that ffmpeg knows (Speex, ADPCM).
+        try:
+            return probe_media(path, name, what)
+        except InputError as refused:
+            if kind == "media":
+                raise
+            hint = "" if ffmpeg_path() else "if it plays elsewhere, ffmpeg is needed to read it"
+            raise InputError(
+                f"{name}: a damaged {what} file{_reason(error)}", hint=hint
+            ) from refused
+    raise InputError(f"{name}: not an audio file ({what})")
+
+
+def _check_readable(path: Path, name: str) -> bytes:
+    """Return the first bytes of a regular file with something in it."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{name}: is a folder, not an audio file")
+        if not stat.S_ISREG(mode):
+            # Opening a pipe that nobody writes to would wait for ever.
+            raise InputError(f"{name}: not a regular file ({file_kind(mode)})")
+        head = read_head(path)
+    except OSError as error:
+        dangling = path.is_symlink() and not path.exists()
+        why = "a link to a file that does not exist" if dangling else error.strerror
+        raise InputError(f"{name}: cannot be read ({why})") from error
+    if not head:
+        raise InputError(f"{name}: an empty file")
+    return head
+
+
+def file_kind(mode: int) -> str:
+    """Name what a `st_mode` that is neither file nor folder stands for."""
+    names = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+             stat.S_IFBLK: "a device"}  # fmt: skip
+    return names.get(stat.S_IFMT(mode), "special")
+
+
+def _blocks(
+    path: Path, name: str, info: AudioInfo, media: MediaInfo | None, frames: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield float32 `[T, C]` at the file's own rate, each checked to be finite."""
+    source = (
+        _soundfile_blocks(path, name, info, frames)
+        if media is None
+        else decode_media(path, name, media, frames)
+    )
+    for block in source:
+        if not np.isfinite(block).all():
+            raise InputError(f"{name}: holds NaN or infinite samples")
+        yield block
+
+
+def _soundfile_blocks(
+    path: Path, name: str, info: AudioInfo, frames: int
+) -> Iterator[NDArray[np.float32]]:
+    decoded = 0
+    try:
+        with (
+            path.open("rb") as stream,
+            soundfile.SoundFile(stream.fileno(), closefd=False) as file,
+        ):
+            while len(block := file.read(frames, dtype="float32", always_2d=True)):
+                decoded += len(block)
+                yield block
+    except soundfile.LibsndfileError as error:
+        at = _seconds(decoded, info)
+        raise InputError(f"{name}: damaged: decoding stops at {at}{_reason(error)}") from error
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror})") from error
+    # Headers of MP3 promise a length only within the encoder's padding.
+    promised = 0.95 * info.num_samples if info.format == "MP3" else info.num_samples
+    if decoded < promised:
+        whole = _seconds(info.num_samples, info)
+        raise InputError(f"{name}: truncated: {_seconds(decoded, info)} of {whole} decode")
+
+
+def _reason(error: Any) -> str:
+    """Return libsndfile's reason in brackets, where it has one to give."""
+    text = str(error.error_string or "").strip().removeprefix("Error :").strip(" .")
+    # What it says of an MP3 without a single whole frame is untrue.
+    return f" ({text})" if text and "does not exist" not in text else ""
+
+
+def _seconds(num_samples: int, info: AudioInfo) -> str:
+    return f"{num_samples / info.sample_rate:.2f} s"
+
+
+@contextmanager
+def _as_file(source: Path | BinaryIO) -> Iterator[tuple[Path, str]]:
+    if isinstance(source, (str, os.PathLike)):
+        yield Path(source), str(source)
+        return
+    with tempfile.NamedTemporaryFile(prefix="soundgen-", suffix=".audio") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+        copy.flush()
+        yield Path(copy.name), str(getattr(source, "name", "<stdin>"))
+
+
+def _to_pcm(block: NDArray[np.float32], bits: int | None) -> NDArray[Any]:
+    """Round to `bits` and shift up to what libsndfile takes; floats pass when `bits` is None."""
+    if bits is None:
+        return np.ascontiguousarray(block)
+    # float64: float32 has no room for the last bits of 32-bit full scale.
+    scaled = np.rint(block.astype(np.float64) * 2.0 ** (bits - 1))
+    limit = 2.0 ** (bits - 1)
+    integers = np.clip(scaled, -limit, limit - 1).astype(np.int64)
+    if bits <= 16:
+        return (integers << (16 - bits)).astype(np.int16)
+    return (integers << (32 - bits)).astype(np.int32)

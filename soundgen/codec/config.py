@@ -1,0 +1,118 @@
+"""What fixes a codec: the architecture's numbers, complete enough to rebuild it from weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeanetConfig:
+    """SEANet autoencoder of EnCodec (Defossez et al. 2022, section 3.1)."""
+
+    num_filters: int = 16
+    """Channels after the first convolution; doubled at each stride."""
+    num_residual_layers: int = 1
+    """Residual units before each stride."""
+    kernel_size: int = 7
+    residual_kernel_size: int = 3
+    dilation_base: int = 2
+    compress: int = 2
+    """Channel reduction inside a residual unit."""
+    num_lstm_layers: int = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpectralConfig:
+    """Frame-rate ConvNeXt autoencoder between an STFT and its inverse (Vocos, Siuzdak 2023)."""
+
+    encoder_dim: int = 256
+    encoder_layers: int = 6
+    decoder_dim: int = 384
+    decoder_layers: int = 8
+    expansion: float = 3.0
+    """Width of a block's hidden layer over its own."""
+    kernel_size: int = 7
+    lookahead_frames: int = 1
+    """Frames to the right that each block's convolution sees."""
+    analysis_n_fft: int = 640
+    """Window of the complex front end, samples: short, for the timing of transients."""
+    analysis_wide_n_fft: int = 2048
+    """Window of the log-magnitude front end, samples: long, to tell partials apart."""
+    synthesis_n_fft: int = 1280
+    """Window of the inverse STFT, samples."""
+    layer_scale: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuse windows that do not centre on a frame."""
+        for name in ("analysis_n_fft", "analysis_wide_n_fft", "synthesis_n_fft"):
+            if getattr(self, name) % 2:
+                raise ValueError(f"{name} must be even, got {getattr(self, name)}")
+        if not 0 <= self.lookahead_frames < self.kernel_size:
+            raise ValueError(
+                f"lookahead_frames must be in [0, kernel_size), got {self.lookahead_frames}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodecConfig:
+    """A neural codec: an autoencoder around a residual vector quantizer."""
+
+    autoencoder: Literal["seanet", "spectral"]
+    sample_rate: int = 16_000
+    """Hz."""
+    strides: tuple[int, ...] = (2, 4, 5, 8)
+    """Downsampling of each SEANet stage; their product is `hop_length` for both autoencoders."""
+    latent_dim: int = 128
+    num_codebooks: int = 8
+    codebook_size: int = 1024
+    seanet: SeanetConfig = field(default_factory=SeanetConfig)
+    spectral: SpectralConfig = field(default_factory=SpectralConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot work."""
+        for name in ("sample_rate", "latent_dim", "num_codebooks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.codebook_size < 2 or self.codebook_size > 65_536:
+            raise ValueError(f"codebook_size must be in 2..65536, got {self.codebook_size}")
+        if not self.strides or min(self.strides) < 1:
+            raise ValueError(f"strides must be at least 1 each, got {self.strides}")
+        if self.autoencoder == "spectral":
+            for name in ("analysis_n_fft", "synthesis_n_fft"):
+                if getattr(self.spectral, name) < self.hop_length:
+                    raise ValueError(f"spectral.{name} must be at least {self.hop_length}")
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return math.prod(self.strides)
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second, Hz."""
+        return self.sample_rate / self.hop_length
+
+    @property
+    def bits_per_code(self) -> int:
+        """Bits that hold one entry's index."""
+        return (self.codebook_size - 1).bit_length()
+
+    def bandwidth_kbps(self, n_q: int) -> float:
+        """Nominal rate of `n_q` codebooks, kbit/s."""
+        return n_q * self.bits_per_code * self.frame_rate / 1000
+
+    def n_q_for_bandwidth(self, bandwidth_kbps: float) -> int:
+        """Return the most codebooks that fit in `bandwidth_kbps`.
+
+        Raises:
+            ValueError: Not even one codebook fits.
+        """
+        n_q = int(bandwidth_kbps / self.bandwidth_kbps(1) + 1e-9)
+        if n_q < 1:
+            raise ValueError(
+                f"{bandwidth_kbps:g} kbit/s is below one codebook "
+                f"({self.bandwidth_kbps(1):g} kbit/s)"
+            )
+        return min(n_q, self.num_codebooks)

@@ -1,0 +1,73 @@
+"""The losses of EnCodec (Defossez et al. 2022, sections 3.4): l_t, l_s, l_g, l_feat and l_d.
+
+The fifth of the generator's, the commitment l_w, comes from the quantizer itself.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from soundgen.audio.spectral import log_mel
+from soundgen.codec.discriminator import Verdict
+
+
+def time_loss(wav: Tensor, target: Tensor) -> Tensor:
+    """l_t: L1 distance of waveforms `[B, 1, T]` relative to the target's own L1 norm.
+
+    Relative, so that a quiet clip counts as much as a loud one.
+    """
+    scale = target.abs().mean(dim=(1, 2)) + 1e-3
+    return ((wav - target).abs().mean(dim=(1, 2)) / scale).mean()
+
+
+def mel_loss(
+    wav: Tensor, target: Tensor, *, windows: tuple[int, ...], sample_rate: int, l2_weight: float
+) -> Tensor:
+    """l_s: L1 plus weighted L2 distance of log-mel spectra over several windows.
+
+    EnCodec takes L1 on magnitudes and fixes 64 bands for all windows. Here both terms are on the
+    logarithm, which is what is heard and what the evaluation measures, and the number of bands
+    follows the window so that none is empty (as DAC found necessary, Kumar et al. 2023).
+
+    Args:
+        wav: float32 `[B, 1, T]`.
+        target: The same.
+        windows: STFT windows, samples.
+        sample_rate: Hz.
+        l2_weight: Of the root-mean-square term against the L1 term.
+    """
+    total = wav.new_zeros(())
+    for window in windows:
+        difference = log_mel(wav[:, 0], window, sample_rate=sample_rate) - log_mel(
+            target[:, 0], window, sample_rate=sample_rate
+        )
+        total = total + difference.abs().mean()
+        if l2_weight:
+            total = total + l2_weight * (difference.square().mean(dim=(1, 2)) + 1e-8).sqrt().mean()
+    return total / len(windows)
+
+
+def generator_loss(fake: list[Verdict]) -> Tensor:
+    """l_g: hinge loss of the decoder against every scale's logits."""
+    return torch.stack([F.relu(1 - verdict.logits).mean() for verdict in fake]).mean()
+
+
+def feature_loss(fake: list[Verdict], real: list[Verdict]) -> Tensor:
+    """l_feat: L1 distance of discriminator features relative to the real ones' mean size."""
+    terms = [
+        (ours - theirs.detach()).abs().mean() / theirs.detach().abs().mean().clamp(min=1e-6)
+        for fake_verdict, real_verdict in zip(fake, real, strict=True)
+        for ours, theirs in zip(fake_verdict.features, real_verdict.features, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def discriminator_loss(fake: list[Verdict], real: list[Verdict]) -> Tensor:
+    """l_d: hinge loss that pushes real logits above 1 and fake ones below -1."""
+    terms = [
+        F.relu(1 - theirs.logits).mean() + F.relu(1 + ours.logits).mean()
+        for ours, theirs in zip(fake, real, strict=True)
+    ]
+    return torch.stack(terms).mean()

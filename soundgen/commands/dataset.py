@@ -1,0 +1,308 @@
+"""`soundgen dataset`: from a folder of audio files to what training reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from soundgen.commands._terminal import (
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+    console_progress,
+    note,
+    print_json,
+    print_line,
+)
+from soundgen.errors import ExitCode, Terminated, UsageError
+
+if TYPE_CHECKING:
+    from soundgen.pipelines.dataset import Share
+    from soundgen.pipelines.prepare import PrepareReport
+
+app = typer.Typer(no_args_is_help=True, help="Prepare, tokenize and check training data.")
+
+# Rejected files named on stderr; the rest are in the list that is written.
+_SHOWN_REJECTS = 20
+
+DataArgument = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Folder that holds a manifest.jsonl.")
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("-j", "--jobs", metavar="N", help="Processes to use.  [default: all processors]"),
+]
+
+
+@app.command()
+def prepare(
+    src: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of audio files.")],
+    dst: Annotated[Path, typer.Argument(metavar="DST", help="Dataset: a new or empty folder.")],
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            "--captions",
+            metavar="FILE",
+            help="CSV or JSON Lines: file, caption, and where known author, license, category ...",
+        ),
+    ] = None,
+    allow_license: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-license",
+            metavar="LICENSE",
+            help="Accept this licence, e.g. CC0-1.0, and refuse all not named so; repeatable.",
+        ),
+    ] = None,
+    trim: Annotated[
+        bool, typer.Option("--trim/--no-trim", help="Cut silence at both ends.")
+    ] = True,
+    split_s: Annotated[
+        float | None,
+        typer.Option(
+            "--split-s", metavar="SECONDS", help="Cut longer files into equal clips up to this."
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Do the I-th of N parts of the work; the last part to end writes the manifest.",
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 3 if any file was rejected.")
+    ] = False,
+    force: ForceOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make a dataset of a folder of sounds: mono 16 kHz clips, captions, licences, splits.
+
+    Interrupted, the same command goes on where it stopped. Whatever was left out is listed with
+    its reason in DST/rejected.jsonl.
+
+    Example: `soundgen dataset prepare sounds data --captions sounds.csv --split-s 10`
+    """
+    part = _parse_shard(shard)
+    from soundgen.pipelines.prepare import prepare as run
+
+    with _saying_how_to_go_on(), console_progress(quiet) as progress:
+        report = run(
+            source=src,
+            data=dst,
+            captions=captions,
+            allowed_licenses=allow_license or [],
+            trim=trim,
+            split_s=split_s,
+            shard=part,
+            jobs=jobs,
+            force=force,
+            progress=progress,
+        )
+    if json:
+        print_json(report)
+    else:
+        _show_prepared(report, shard, quiet=quiet)
+    if strict and report.num_rejected:
+        note(f"error: --strict, and {report.num_rejected} were rejected", quiet=json)
+        raise typer.Exit(ExitCode.INPUT)
+
+
+@app.command()
+def tokenize(
+    data: DataArgument,
+    cache: Annotated[Path, typer.Argument(metavar="CACHE", help="Folder for the token cache.")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="MODEL", help="Model whose codec makes the codes.")
+    ],
+    variants: Annotated[
+        int,
+        typer.Option("--variants", min=1, metavar="N", help="Augmented copies of each clip."),
+    ] = 1,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--text-encoder", metavar="NAME", help="Text encoder, if not the default one."
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Encode a dataset once for the training of language models: codes and embedded captions.
+
+    Example: `soundgen dataset tokenize data cache --model runs/codec --variants 4`
+    """
+    from soundgen.pipelines.tokenize import tokenize as run
+
+    with _saying_how_to_go_on(), console_progress(quiet) as progress:
+        report = run(
+            data=data,
+            cache=cache,
+            model=model,
+            variants=variants,
+            text_encoder=text_encoder,
+            device=device,
+            progress=progress,
+        )
+    if json:
+        print_json(report)
+    else:
+        note(
+            f"{report.num_clips} clips, {report.num_variants} variants, {report.hours:.2f} h",
+            quiet=quiet,
+        )
+        print_line(str(report.cache))
+
+
+@app.command()
+def stats(
+    data: DataArgument,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say what a dataset holds: clips, hours, splits, categories, lengths, licences.
+
+    Example: `soundgen dataset stats data`
+    """
+    from soundgen.pipelines.dataset import dataset_stats
+
+    found = dataset_stats(data)
+    if json:
+        print_json(found)
+        return
+    print_line(
+        f"{found.total.clips} clips, {found.total.hours:.2f} h, {found.total.recordings} "
+        f"recordings, {found.num_captions} captions, {found.num_authors} authors"
+    )
+    lengths = ", ".join(f"{name} {value:.2f}" for name, value in found.duration_s.items())
+    print_line(f"length in s: {lengths}")
+    for title, shares in (
+        ("split", found.splits),
+        ("licence", found.licenses),
+        ("category", found.categories),
+    ):
+        print_line("")
+        _print_shares(title, shares)
+
+
+@app.command()
+def verify(
+    data: DataArgument,
+    jobs: JobsOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Read every file of a dataset and compare it with the manifest; exit code 3 if one differs.
+
+    Example: `soundgen dataset verify data`
+    """
+    from soundgen.pipelines.dataset import verify_dataset
+
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, got {jobs}")
+    with console_progress(quiet) as progress:
+        found = verify_dataset(data, jobs=jobs, progress=progress)
+    if json:
+        print_json(found)
+    else:
+        for problem in found.problems:
+            print_line(f"{problem.path}: {problem.reason}" if problem.path else problem.reason)
+        if not found.problems:
+            print_line(f"{found.num_clips} clips, {found.hours:.2f} h: all whole")
+    if found.problems:
+        note(f"error: {data}: {len(found.problems)} problems", quiet=json)
+        raise typer.Exit(ExitCode.INPUT)
+
+
+@app.command()
+def licenses(
+    data: DataArgument,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say who made a dataset and under which licences.
+
+    Example: `soundgen dataset licenses data --json`
+    """
+    from soundgen.pipelines.dataset import dataset_licenses
+
+    found = dataset_licenses(data)
+    if json:
+        print_json(found)
+        return
+    _print_shares("licence", found.licenses)
+    for name in found.licenses:
+        print_line("")
+        print_line(name)
+        for credit in found.credits:
+            if credit.license == name:
+                print_line(
+                    f"  {credit.clips:>6} clips  {60 * credit.hours:>8.1f} min  "
+                    f"{credit.author}  ({credit.source})"
+                )
+
+
+def _parse_shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if match is None:
+        raise UsageError(f"--shard {text}: not of the form i/n", hint="for example --shard 1/4")
+    return int(match[1]), int(match[2])
+
+
+@contextmanager
+def _saying_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        note("stopped; the same command goes on from here")
+        raise
+
+
+def _show_prepared(report: PrepareReport, shard: str | None, *, quiet: bool) -> None:
+    if not report.finished:
+        note(
+            f"shard {shard} of {report.num_files} files is done; the last shard to end writes the "
+            "manifest",
+            quiet=quiet,
+        )
+        print_line(str(report.data))
+        return
+    for item in report.rejected[:_SHOWN_REJECTS]:
+        note(f"rejected {item.path}: {item.reason}", quiet=quiet)
+    left = report.num_rejected - _SHOWN_REJECTS
+    if left > 0:
+        note(f"... and {left} more, see {report.data / 'rejected.jsonl'}", quiet=quiet)
+    splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
+    note(
+        f"{report.num_clips} clips ({splits}), {report.hours:.2f} h, {report.num_recordings} "
+        f"recordings; {report.num_rejected} rejected",
+        quiet=quiet,
+    )
+    print_line(str(report.data))
+
+
+def _print_shares(title: str, shares: Mapping[str, Share]) -> None:
+    width = max([len(title), *map(len, shares)])
+    print_line(f"{title:<{width}}  {'clips':>7}  {'hours':>8}  {'recordings':>10}")
+    for name, share in shares.items():
+        print_line(
+            f"{name:<{width}}  {share.clips:>7}  {share.hours:>8.3f}  {share.recordings:>10}"
+        )

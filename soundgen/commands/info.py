@@ -1,0 +1,121 @@
+"""`soundgen info`: what a sound, an `.sgc` file or a model is, and how it was made."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from soundgen.commands._terminal import (
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from soundgen.pipelines.describe import AudioDescription, ModelDescription
+
+# Flags of `soundgen generate` by the keys that its tags use; defaults are left out of the command.
+_FLAGS = {
+    "device": ("--device", "auto"),
+    "model": ("--model", "soundgen-small"),
+    "negative_prompt": ("--negative-prompt", ""),
+    "temperature": ("--temperature", 1.0),
+    "top_k": ("--top-k", 100),
+    "top_p": ("--top-p", 0.0),
+    "cfg_scale": ("--cfg-scale", 3.0),
+}
+
+
+def info(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|MODEL", help="A sound, an .sgc file, or a model.")
+    ],
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Describe a sound file, a compressed file, a model folder or a shipped model.
+
+    For a sound that soundgen made, prints the command that makes it again.
+
+    Example: `soundgen info rain.wav`
+    """
+    from soundgen.pipelines.describe import AudioDescription, ModelDescription, describe
+
+    found = describe(file)
+    if isinstance(found, AudioDescription):
+        again = remake_command(found.making, str(found.path)) if found.making else None
+        if json:
+            print_json({"kind": "audio", **asdict(found), "command": again})
+        else:
+            print_table(_audio_rows(found, again))
+    elif isinstance(found, ModelDescription):
+        if json:
+            print_json({"kind": "model", **asdict(found)})
+        else:
+            print_table(model_rows(found))
+    elif json:
+        print_json({"kind": "sgc", "path": found.path, **asdict(found.sgc)})
+    else:
+        print_table([("file", found.path), *asdict(found.sgc).items()])
+
+
+def model_rows(model: ModelDescription) -> Iterator[tuple[str, Any]]:
+    """Yield the rows that show a model: files, digests, licence, then its config's numbers."""
+    yield "model", model.name
+    yield "folder", model.path
+    for part, size in model.parts.items():
+        yield part, f"{size / 1e6:.1f} MB"
+    yield "license", model.license or "not stated"
+    yield "model_digest", model.model_digest
+    if model.codec_digest:
+        yield "codec_digest", model.codec_digest
+    shown = {key: value for key, value in model.config.items() if key != "digests"}
+    yield from _flatten(shown, "")
+
+
+def remake_command(making: Mapping[str, Any], output: str) -> str:
+    """Return the `soundgen generate` command for what a sound's tags say."""
+    words = ["--seed", str(making["seed"]), "-o", output]
+    if making.get("duration_s") is not None:
+        words += ["-d", _number(making["duration_s"])]
+    for key, (flag, default) in _FLAGS.items():
+        if key in making and making[key] != default:
+            words += [flag, _number(making[key])]
+    prompt = str(making["prompt"])
+    words = [*words, "--", prompt] if prompt.startswith("-") else [prompt, *words]
+    return shlex.join(["soundgen", "generate", *words])
+
+
+def _number(value: Any) -> str:
+    """Return a number in full, but whole ones without `.0`."""
+    return str(value).removesuffix(".0")
+
+
+def _audio_rows(audio: AudioDescription, again: str | None) -> Iterator[tuple[str, Any]]:
+    yield "file", audio.path
+    yield "format", f"{audio.format} {audio.subtype}"
+    yield "duration_s", audio.duration_s
+    yield "sample_rate", audio.sample_rate
+    yield "channels", audio.channels
+    yield "num_samples", audio.num_samples
+    for name, text in audio.tags.items():
+        if audio.making is None or name != "comment":
+            yield name, text
+    yield from _flatten(audio.making or {}, "making.")
+    if again is not None:
+        yield "command", again
+
+
+def _flatten(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

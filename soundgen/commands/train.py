@@ -1,0 +1,209 @@
+"""`soundgen train`: from a folder of sounds, or a cache of codes, to a trained model."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from soundgen.commands._terminal import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+    console_progress,
+    note,
+    print_json,
+    print_line,
+)
+from soundgen.errors import Terminated, UsageError
+
+if TYPE_CHECKING:
+    from soundgen.pipelines.train_codec import TrainReport
+
+app = typer.Typer(no_args_is_help=True, help="Train a codec, and a language model over its codes.")
+
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Run folder; holds the trained model folder.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the recipe, e.g. training.steps=500."
+    ),
+]
+InitOption = Annotated[
+    str | None,
+    typer.Option("--init", metavar="MODEL", help="Start from the weights of this model."),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with the run in --out where it stopped.")
+]
+MaxTimeOption = Annotated[
+    str | None,
+    typer.Option("--max-time", metavar="TIME", help="Save and stop after e.g. 90s, 25m or 1.5h."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, build the model, train nothing.")
+]
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@app.command()
+def codec(
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="NAME|FILE", help="Shipped name or a TOML file.")
+    ],
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="DATA", help="Folder that `soundgen dataset prepare` made."),
+    ],
+    out: OutOption,
+    set_: SetOption = None,
+    init: InitOption = None,
+    resume: ResumeOption = False,
+    max_time: MaxTimeOption = None,
+    dry_run: DryRunOption = False,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train a neural codec: waveform to codes and back.
+
+    Example: `soundgen train codec --recipe small --data data --out runs/codec --max-time 25m`
+    """
+    max_time_s = parse_time(max_time)
+    again = _resume_command("codec", recipe, data, out, set_, max_time, device, [])
+    from soundgen.pipelines.recipes import load_recipe
+    from soundgen.pipelines.train_codec import train_codec
+
+    with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
+        report = train_codec(
+            load_recipe("codec", recipe, set_ or []),
+            data=data,
+            out=out,
+            init=init,
+            resume=resume,
+            max_time_s=max_time_s,
+            device=device,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    _show(report, again, dry_run=dry_run, json=json, quiet=quiet)
+
+
+@app.command()
+def lm(
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="NAME|FILE", help="Shipped name or a TOML file.")
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", metavar="CACHE", help="Token cache that `soundgen dataset tokenize` made."
+        ),
+    ],
+    codec: Annotated[
+        str, typer.Option("--codec", metavar="MODEL", help="Model with the cache's codec.")
+    ],
+    out: OutOption,
+    set_: SetOption = None,
+    init: InitOption = None,
+    resume: ResumeOption = False,
+    max_time: MaxTimeOption = None,
+    dry_run: DryRunOption = False,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train a language model: text to codes.
+
+    Example: `soundgen train lm --recipe small --data cache --codec runs/codec --out runs/lm`
+    """
+    max_time_s = parse_time(max_time)
+    again = _resume_command("lm", recipe, data, out, set_, max_time, device, ["--codec", codec])
+    from soundgen.pipelines.recipes import load_recipe
+    from soundgen.pipelines.train_lm import train_lm
+
+    with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
+        report = train_lm(
+            load_recipe("lm", recipe, set_ or []),
+            data=data,
+            codec=codec,
+            out=out,
+            init=init,
+            resume=resume,
+            max_time_s=max_time_s,
+            device=device,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    _show(report, again, dry_run=dry_run, json=json, quiet=quiet)
+
+
+def parse_time(text: str | None) -> float | None:
+    """Return the seconds that `90s`, `25m` or `1.5h` stand for; None for None.
+
+    Raises:
+        UsageError: `text` is not such a time.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smh])", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"--max-time {text}: not a time", hint="for example 90s, 25m or 1.5h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _resume_command(
+    kind: str,
+    recipe: str,
+    data: Path,
+    out: Path,
+    set_: list[str] | None,
+    max_time: str | None,
+    device: str,
+    rest: list[str],
+) -> str:
+    words = ["soundgen", "train", kind, "--recipe", recipe, "--data", str(data), *rest]
+    words += ["--out", str(out)]
+    for override in set_ or []:
+        words += ["--set", override]
+    if max_time is not None:
+        words += ["--max-time", max_time]
+    if device != "auto":
+        words += ["--device", device]
+    return shlex.join([*words, "--resume"])
+
+
+@contextmanager
+def _saying_how_to_go_on(out: Path, command: str) -> Iterator[None]:
+    """Print the resume command when the run inside is stopped, if it had begun; it has saved."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        from soundgen.training.run import STATE_FILE
+
+        if (out / STATE_FILE).exists():
+            note(f"stopped; go on with: {command}")
+        raise
+
+
+def _show(report: TrainReport, again: str, *, dry_run: bool, json: bool, quiet: bool) -> None:
+    if json:
+        print_json(report)
+        return
+    if dry_run:
+        note("dry run: everything fits; nothing was trained", quiet=quiet)
+        return
+    if not report.finished:
+        note(f"stopped at step {report.step}; go on with: {again}", quiet=quiet)
+    print_line(str(report.out))

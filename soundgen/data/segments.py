@@ -1,0 +1,166 @@
+"""Training audio for the codec: seconds cut from clips, each a function of its global number."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soundgen.data.manifest import Clip
+from soundgen.data.segments_config import SegmentConfig
+from soundgen.errors import InputError
+from soundgen.training.seeding import sample_rng
+
+_SHORTEST_PIECE_S = 0.25
+T = TypeVar("T")
+
+
+def clip_weights(
+    clips: Sequence[Clip], *, duration_power: float, category_power: float, longest_s: float
+) -> NDArray[np.float64]:
+    """Return the probability of each clip to be drawn, `[num_clips]`.
+
+    Args:
+        clips: At least one.
+        duration_power: Exponent of a clip's seconds.
+        category_power: Exponent of one over its category's number of clips.
+        longest_s: Seconds beyond this count no more.
+    """
+    counts: dict[str, int] = {}
+    for clip in clips:
+        counts[clip.category] = counts.get(clip.category, 0) + 1
+    weights = np.array(
+        [
+            min(clip.duration, longest_s) ** duration_power
+            * counts[clip.category] ** -category_power
+            for clip in clips
+        ]
+    )
+    normalised: NDArray[np.float64] = weights / weights.sum()
+    return normalised
+
+
+class SegmentSampler:
+    """Draws segments; number i is the same whatever was drawn before and on however many devices.
+
+    Short clips follow one another until the segment is full, so that little of it is silence.
+
+    Args:
+        root: Folder that the clips' paths are relative to.
+        clips: To draw from; mono at `sample_rate`.
+        config: How to draw.
+        sample_rate: Hz.
+        hop_length: A segment is cut down to a multiple of this.
+        seed: Of the whole run.
+
+    Raises:
+        InputError: There is nothing to draw from.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        clips: Sequence[Clip],
+        config: SegmentConfig,
+        *,
+        sample_rate: int,
+        hop_length: int,
+        seed: int,
+    ) -> None:
+        if not clips:
+            raise InputError(f"{root}: no training clips there", hint="see: soundgen dataset stats")
+        self.root, self.clips, self.config = root, list(clips), config
+        self.sample_rate, self.seed = sample_rate, seed
+        frames = max(1, round(config.segment_s * sample_rate / hop_length))
+        self.num_samples = frames * hop_length
+        self._cumulative = np.cumsum(
+            clip_weights(
+                clips,
+                duration_power=config.duration_power,
+                category_power=config.category_power,
+                longest_s=60.0,
+            )
+        )
+
+    def batch(self, step: int, batch_size: int) -> Tensor:
+        """Return segments `step * batch_size` and following, float32 `[B, 1, T]`."""
+        rows = [self.segment(step * batch_size + i) for i in range(batch_size)]
+        return torch.from_numpy(np.stack(rows)).unsqueeze(1)
+
+    def segment(self, index: int) -> NDArray[np.float32]:
+        """Return segment number `index`, float32 `[T]`."""
+        rng = sample_rng(self.seed, index)
+        audio = self._filled(rng)
+        if rng.random() < self.config.mix_probability:
+            other = self._filled(rng)
+            ratio_db = rng.uniform(-5, 5) + 20 * np.log10(
+                (_rms(audio) + 1e-5) / (_rms(other) + 1e-5)
+            )
+            audio = audio + other * 10 ** (min(ratio_db, 20) / 20)
+        low_db, high_db = self.config.gain_db
+        gain = 10 ** (rng.uniform(low_db, high_db) / 20) * rng.choice([-1.0, 1.0])
+        peak = float(np.abs(audio).max()) * abs(gain)
+        scaled: NDArray[np.float32] = (audio * (gain / max(1.0, peak))).astype(np.float32)
+        return scaled
+
+    def _filled(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        pieces: list[NDArray[np.float32]] = []
+        missing = self.num_samples
+        while missing > _SHORTEST_PIECE_S * self.sample_rate or not pieces:
+            piece = self._piece(rng, missing)
+            pieces.append(piece)
+            missing -= len(piece)
+        pieces.append(np.zeros(missing, np.float32))
+        return np.concatenate(pieces)
+
+    def _piece(self, rng: np.random.Generator, longest: int) -> NDArray[np.float32]:
+        chosen = int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1]))
+        path = self.root / self.clips[min(chosen, len(self.clips) - 1)].path
+        try:
+            with soundfile.SoundFile(path) as file:
+                if file.samplerate != self.sample_rate or file.channels != 1:
+                    raise InputError(
+                        f"{path}: {file.samplerate} Hz, {file.channels} channels; expected "
+                        f"{self.sample_rate} Hz mono",
+                        hint="convert the dataset with: soundgen dataset prepare",
+                    )
+                start = int(rng.integers(max(0, file.frames - longest) + 1))
+                file.seek(start)
+                audio: NDArray[np.float32] = file.read(longest, dtype="float32")
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise InputError(
+                f"{path}: cannot be read ({error})", hint="check with: soundgen dataset verify"
+            ) from error
+        if not len(audio):
+            raise InputError(f"{path}: is empty", hint="check with: soundgen dataset verify")
+        return audio
+
+
+def prefetch(make: Callable[[int], T], first: int, *, ahead: int = 2) -> Generator[T]:
+    """Yield `make(first)`, `make(first + 1)`, ... without end, made in a thread ahead of use."""
+    stopped = threading.Event()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as pool:
+        try:
+            waiting: list[Future[T]] = [pool.submit(make, first + i) for i in range(ahead)]
+            number = first + ahead
+            while not stopped.is_set():
+                result = waiting.pop(0).result()
+                waiting.append(pool.submit(make, number))
+                number += 1
+                yield result
+        finally:
+            stopped.set()
+            for future in waiting:
+                future.cancel()
+
+
+def _rms(audio: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(audio))))

@@ -1,0 +1,309 @@
+"""The token cache: what a language model trains on, encoded once.
+
+A folder with `cache.json` (what it was made from), `codes.u16` (all codes, frame after frame,
+uint16 `[frames, n_q]`), `clips.jsonl` (a line a clip: where its codes are and which texts describe
+it) and `texts.safetensors` (embeddings of every distinct text, fp16). Codes and embeddings are
+memory-mapped, so a cache may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soundgen.errors import CheckpointError
+from soundgen.files import atomic_path
+from soundgen.training.seeding import sample_rng
+
+CACHE_FORMAT = 1
+CACHE_FILE, CODES_FILE, CLIPS_FILE, TEXTS_FILE = (
+    "cache.json",
+    "codes.u16",
+    "clips.jsonl",
+    "texts.safetensors",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenClip:
+    """One encoded clip.
+
+    Attributes:
+        first_frame: Where its codes begin in `codes.u16`.
+        num_frames: How many frames it has.
+        duration_s: Length of the sound.
+        category: As in the manifest.
+        split: train or valid.
+        text_ids: Rows of the text table that describe it.
+    """
+
+    first_frame: int
+    num_frames: int
+    duration_s: float
+    category: str
+    split: str
+    text_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """What a cache was made from; a model records it, and refuses another."""
+
+    format: int
+    codec_digest: str
+    n_q: int
+    codebook_size: int
+    frame_rate: float
+    text_encoder: dict[str, Any]
+    num_variants: int
+    dataset: str
+    """SHA-256 of the manifest."""
+
+
+class TokenBatch(NamedTuple):
+    """Windows of clips of like length.
+
+    Shapes: codes int64 `[B, K, L]`, num_frames int64 `[B]`, ends bool `[B]`, start_s and
+    duration_s float32 `[B]`, text_states float32 `[B, N, D]`, text_mask bool `[B, N]`,
+    text_pooled float32 `[B, D]`.
+    """
+
+    codes: Tensor
+    num_frames: Tensor
+    ends: Tensor
+    start_s: Tensor
+    duration_s: Tensor
+    text_states: Tensor
+    text_mask: Tensor
+    text_pooled: Tensor
+
+
+class TokenCache:
+    """A cache, opened for reading.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        CheckpointError: It is missing, incomplete or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.info = CacheInfo(**json.loads((path / CACHE_FILE).read_text(encoding="utf-8")))
+            if self.info.format > CACHE_FORMAT:
+                raise CheckpointError(
+                    f"{path}: cache format {self.info.format} is newer than this program knows",
+                    hint="update soundgen",
+                )
+            lines = (path / CLIPS_FILE).read_text(encoding="utf-8").splitlines()
+            self.clips = [_read_clip(line) for line in lines]
+            self.codes = np.memmap(path / CODES_FILE, dtype="<u2", mode="r").reshape(
+                -1, self.info.n_q
+            )
+            texts = safetensors.torch.load_file(path / TEXTS_FILE)
+            self.states, self.mask, self.pooled = texts["states"], texts["mask"], texts["pooled"]
+        except FileNotFoundError as error:
+            missing = Path(error.filename).name
+            raise CheckpointError(
+                f"{path}: not a token cache, or not finished ({missing} is missing)",
+                hint="make one with: soundgen dataset tokenize",
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+            raise CheckpointError(
+                f"{path}: a damaged token cache ({error})",
+                hint="make it again with: soundgen dataset tokenize",
+            ) from error
+        last = max((clip.first_frame + clip.num_frames for clip in self.clips), default=0)
+        if last > len(self.codes):
+            raise CheckpointError(
+                f"{path}: {CODES_FILE} is shorter than {CLIPS_FILE} says",
+                hint="make it again with: soundgen dataset tokenize",
+            )
+
+    def split(self, name: str) -> list[TokenClip]:
+        """Return the clips of one split."""
+        return [clip for clip in self.clips if clip.split == name]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenSamplerConfig:
+    """How batches are drawn from a cache."""
+
+    n_q: int
+    """Codebooks to train on; the cache may hold more."""
+    batch_frames: int
+    max_s: float
+    duration_power: float
+    category_power: float
+    longest_s: float
+    max_items: int = 64
+
+
+class TokenSampler:
+    """Draws batches of clips of like length; batch i is a function of (seed, i) alone.
+
+    Clips are sorted into buckets by length. A bucket is drawn in proportion to its clips' weights
+    over how many of them a batch holds, so that each clip is drawn in proportion to its weight.
+
+    Args:
+        cache: The cache.
+        clips: Of one split; at least one.
+        config: How.
+        seed: Of the whole run.
+    """
+
+    def __init__(
+        self,
+        cache: TokenCache,
+        clips: Sequence[TokenClip],
+        config: TokenSamplerConfig,
+        *,
+        seed: int,
+    ) -> None:
+        self.cache, self.config, self.seed = cache, config, seed
+        self.max_frames = max(1, round(config.max_s * cache.info.frame_rate))
+        counts: dict[str, int] = {}
+        for clip in clips:
+            counts[clip.category] = counts.get(clip.category, 0) + 1
+        buckets: dict[int, list[TokenClip]] = {}
+        for clip in clips:
+            length = min(clip.num_frames, self.max_frames)
+            # Four buckets an octave: at most a fifth of a batch is padding.
+            buckets.setdefault(int(np.log2(max(length, 4)) * 4), []).append(clip)
+        self.buckets = [buckets[key] for key in sorted(buckets)]
+        weights = [
+            np.array(
+                [
+                    min(clip.duration_s, config.longest_s) ** config.duration_power
+                    * counts[clip.category] ** -config.category_power
+                    for clip in bucket
+                ]
+            )
+            for bucket in self.buckets
+        ]
+        self.within = [np.cumsum(w / w.sum()) for w in weights]
+        self.sizes = [self._batch_size(bucket) for bucket in self.buckets]
+        share = np.array([w.sum() / n for w, n in zip(weights, self.sizes, strict=True)])
+        self.across = np.cumsum(share / share.sum())
+
+    def _batch_size(self, bucket: Sequence[TokenClip]) -> int:
+        longest = min(self.max_frames, max(clip.num_frames for clip in bucket))
+        return max(1, min(self.config.max_items, self.config.batch_frames // longest))
+
+    def batch(self, index: int) -> TokenBatch:
+        """Return batch number `index`."""
+        rng = sample_rng(self.seed, index)
+        bucket = min(int(np.searchsorted(self.across, rng.random())), len(self.buckets) - 1)
+        picks = np.searchsorted(self.within[bucket], rng.random(self.sizes[bucket]))
+        clips = [self.buckets[bucket][min(int(i), len(self.buckets[bucket]) - 1)] for i in picks]
+        return self.assemble(clips, rng)
+
+    def sweep(self, num_batches: int) -> Iterator[TokenBatch]:
+        """Yield the first `num_batches` batches, the same at every call: for measuring."""
+        for index in range(num_batches):
+            yield self.batch(index)
+
+    def assemble(self, clips: Sequence[TokenClip], rng: np.random.Generator) -> TokenBatch:
+        """Cut a window from each clip and put them side by side."""
+        cache, rate = self.cache, self.cache.info.frame_rate
+        lengths = [min(clip.num_frames, self.max_frames) for clip in clips]
+        codes = np.zeros((len(clips), max(lengths), self.config.n_q), np.int64)
+        starts, ends, text_ids = [], [], []
+        for row, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
+            start = int(rng.integers(clip.num_frames - length + 1))
+            # Beginnings are where a listener notices: half of the windows are one.
+            if rng.random() < 0.5:
+                start = 0
+            first = clip.first_frame + start
+            codes[row, :length] = cache.codes[first : first + length, : self.config.n_q]
+            starts.append(start / rate)
+            ends.append(start + length == clip.num_frames)
+            text_ids.append(int(rng.choice(clip.text_ids)))
+        rows = torch.tensor(text_ids)
+        return TokenBatch(
+            codes=torch.from_numpy(codes).transpose(1, 2),
+            num_frames=torch.tensor(lengths),
+            ends=torch.tensor(ends),
+            start_s=torch.tensor(starts, dtype=torch.float32),
+            duration_s=torch.tensor([clip.duration_s for clip in clips], dtype=torch.float32),
+            text_states=cache.states[rows].float(),
+            text_mask=cache.mask[rows].bool(),
+            text_pooled=cache.pooled[rows].float(),
+        )
+
+
+class TokenCacheWriter:
+    """Writes a cache clip by clip; `finish` makes it one.
+
+    Until then there is no `cache.json`, so a crash leaves nothing that could be mistaken for a
+    whole cache.
+
+    Args:
+        path: Its folder; made if missing.
+        info: What it is made from.
+    """
+
+    def __init__(self, path: Path, info: CacheInfo) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / CACHE_FILE).unlink(missing_ok=True)
+        self.path, self.info = path, info
+        self._clips: list[TokenClip] = []
+        self._num_frames = 0
+        self._codes = (path / CODES_FILE).open("wb")
+
+    def add(
+        self,
+        codes: NDArray[np.int64],
+        *,
+        duration_s: float,
+        category: str,
+        split: str,
+        text_ids: Sequence[int],
+    ) -> None:
+        """Append a clip's codes int64 `[n_q, L]`."""
+        self._codes.write(np.ascontiguousarray(codes.T.astype("<u2")).tobytes())
+        self._clips.append(
+            TokenClip(
+                self._num_frames, codes.shape[1], duration_s, category, split, tuple(text_ids)
+            )
+        )
+        self._num_frames += codes.shape[1]
+
+    def finish(self, states: Tensor, mask: Tensor, pooled: Tensor) -> None:
+        """Write the text table and close the cache.
+
+        Args:
+            states: float32 `[U, N, D]` of the U distinct texts.
+            mask: bool `[U, N]`.
+            pooled: float32 `[U, D]`.
+        """
+        self._codes.close()
+        table = {
+            "states": states.half().contiguous(),
+            "mask": mask.to(torch.uint8).contiguous(),
+            "pooled": pooled.half().contiguous(),
+        }
+        with atomic_path(self.path / TEXTS_FILE) as temporary:
+            safetensors.torch.save_file(table, temporary)
+        with atomic_path(self.path / CLIPS_FILE) as temporary:
+            lines = (json.dumps(asdict(clip)) for clip in self._clips)
+            temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        with atomic_path(self.path / CACHE_FILE) as temporary:
+            temporary.write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
+
+
+def _read_clip(line: str) -> TokenClip:
+    row = json.loads(line)
+    return TokenClip(**{**row, "text_ids": tuple(row["text_ids"])})

@@ -1,0 +1,240 @@
+"""A small classifier of sounds, trained on real clips: an ear that measures generated ones.
+
+It serves measurements only; no model that ships is trained against it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio.functional
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from soundgen.audio.spectral import stft_magnitude
+from soundgen.config import from_dict, to_dict
+from soundgen.errors import CheckpointError, InputError
+from soundgen.files import atomic_path
+
+CLASSES = (
+    "rain",
+    "thunder",
+    "wind",
+    "water",
+    "fire",
+    "birds",
+    "footsteps",
+    "explosion",
+    "gunshot",
+    "laser",
+    "door",
+    "engine",
+    "bell",
+    "drum",
+)
+"""The categories that generated sounds are judged by; chance is 1 / 14."""
+
+_QUIET_DB = -50.0
+"""Windows this far below the loudest one of a clip have nothing to say about its class."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassifierConfig:
+    """The classifier's features and size.
+
+    Attributes:
+        classes: Names of the outputs.
+        sample_rate: Hz.
+        window: STFT window, samples.
+        hop_length: Samples from one STFT frame to the next.
+        num_mels: Mel bands M.
+        segment_frames: STFT frames L that it hears at once (120 are 3 s).
+        range_db: Depth below the loudest point of a segment that it can hear.
+        channels: Width of the four convolution blocks.
+        dropout: Before the output layer.
+    """
+
+    classes: tuple[str, ...] = CLASSES
+    sample_rate: int = 16000
+    window: int = 1024
+    hop_length: int = 400
+    num_mels: int = 64
+    segment_frames: int = 120
+    range_db: float = 70.0
+    channels: tuple[int, ...] = (24, 48, 96, 128)
+    dropout: float = 0.2
+
+
+class SoundClassifier(nn.Module):
+    """Log-mel spectrum -> four strided convolution blocks -> mean and maximum over time -> class.
+
+    Args:
+        config: Features and size.
+    """
+
+    mel_bank: Tensor
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        blocks: list[nn.Module] = []
+        width = 1
+        for channels in config.channels:
+            blocks += [
+                nn.Conv2d(width, channels, 3 if width > 1 else 5, 2, 1 if width > 1 else 2),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            ]
+            if width > 1:  # at the first block's resolution a second layer would cost the most
+                blocks += [
+                    nn.Conv2d(channels, channels, 3, 1, 1),
+                    nn.BatchNorm2d(channels),
+                    nn.ReLU(),
+                ]
+            width = channels
+        self.blocks = nn.Sequential(*blocks)
+        bands = config.num_mels
+        for _ in config.channels:
+            bands = (bands + 1) // 2
+        self.frame = nn.Linear(width * bands, width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(2 * width, len(config.classes))
+        bank = torchaudio.functional.melscale_fbanks(
+            config.window // 2 + 1,
+            0.0,
+            config.sample_rate / 2,
+            config.num_mels,
+            config.sample_rate,
+        )
+        self.register_buffer("mel_bank", bank.t().contiguous(), persistent=False)
+
+    def magnitudes(self, wav: Tensor) -> Tensor:
+        """Return the mel magnitudes of whole clips.
+
+        Args:
+            wav: float32 `[B, T]` at `config.sample_rate`.
+
+        Returns:
+            float32 `[B, M, T // hop_length + 1]`, linear, at least 0.
+        """
+        spectrum = stft_magnitude(wav, self.config.window, hop_length=self.config.hop_length)
+        return self.mel_bank @ spectrum
+
+    def hearing(self, magnitudes: Tensor) -> Tensor:
+        """Return segments as the network hears them, the level taken out.
+
+        Args:
+            magnitudes: float32 `[B, M, L]`, linear.
+
+        Returns:
+            `[B, M, L]`: 0 at the loudest point of each, -1 at `range_db` below it and beyond.
+        """
+        # Relative to the loudest point: the level of a recording says nothing of its kind.
+        top = magnitudes.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+        decibels = 20 * (magnitudes / top).clamp(min=1e-12).log10()
+        return (decibels / self.config.range_db).clamp(min=-1.0)
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        """Return class scores.
+
+        Args:
+            spectrum: `[B, M, L]` from `hearing`.
+
+        Returns:
+            Logits `[B, len(classes)]`.
+        """
+        hidden = self.blocks(spectrum[:, None] * 4 + 2)  # [B, D, M / 16, L / 16]
+        frames = F.relu(self.frame(hidden.flatten(1, 2).transpose(1, 2)))  # [B, L / 16, D]
+        pooled = torch.cat([frames.mean(dim=1), frames.amax(dim=1)], dim=1)  # [B, 2 D]
+        logits: Tensor = self.output(self.dropout(pooled))
+        return logits
+
+    @torch.no_grad()
+    def probabilities(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Classify a clip of any length: the mean over its segments that are not near silence.
+
+        Args:
+            samples: float32 `[T]` at `config.sample_rate`.
+
+        Returns:
+            float32 `[len(classes)]`, summing to 1.
+
+        Raises:
+            InputError: The clip is empty, silent or holds values that are not finite.
+        """
+        if not samples.size or not np.isfinite(samples).all() or not np.any(samples):
+            raise InputError("a clip that is empty, silent or not finite has no class")
+        whole = self.magnitudes(torch.from_numpy(samples)[None])[0]
+        mean: NDArray[np.float32] = self.clip_probabilities(whole).numpy()
+        return mean
+
+    @torch.no_grad()
+    def clip_probabilities(self, magnitudes: Tensor) -> Tensor:
+        """Classify a clip by its spectrum.
+
+        Args:
+            magnitudes: float32 `[M, L]` of the whole clip, not silent.
+
+        Returns:
+            float32 `[len(classes)]`, summing to 1.
+        """
+        segments = cut_segments(magnitudes, self.config.segment_frames)
+        level_db = 10 * segments.square().mean(dim=(1, 2)).clamp(min=1e-12).log10()
+        loud = segments[level_db >= level_db.max() + _QUIET_DB]
+        self.eval()
+        mean: Tensor = self(self.hearing(loud)).softmax(dim=1).mean(dim=0)
+        return mean
+
+
+def cut_segments(magnitudes: Tensor, length: int) -> Tensor:
+    """Cut a clip into segments that overlap by half; the last one ends where the clip ends.
+
+    Args:
+        magnitudes: `[M, L]`; shorter than a segment, it gets silence behind it.
+        length: Frames of a segment.
+
+    Returns:
+        `[num_segments, M, length]`.
+    """
+    L = magnitudes.shape[1]
+    if length >= L:
+        return F.pad(magnitudes, (0, length - L))[None]
+    starts = [*range(0, L - length, length // 2), L - length]
+    return torch.stack([magnitudes[:, start : start + length] for start in starts])
+
+
+def save_classifier(classifier: SoundClassifier, path: Path) -> None:
+    """Write weights and config to one safetensors file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in classifier.state_dict().items()},
+            temporary,
+            metadata={"config": json.dumps(to_dict(classifier.config))},
+        )
+
+
+def load_classifier(path: Path) -> SoundClassifier:
+    """Read what `save_classifier` wrote.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or not a classifier's.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            config = (file.metadata() or {})["config"]
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        classifier = SoundClassifier(from_dict(ClassifierConfig, json.loads(config), str(path)))
+        classifier.load_state_dict(tensors)
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: is not a classifier ({type(error).__name__})",
+            hint="python benchmarks/class_accuracy.py train --data DATA --out FILE",
+        ) from error
+    return classifier.eval()

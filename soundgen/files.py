@@ -1,0 +1,85 @@
+"""Files that are whole or absent: atomic writes, refusal to overwrite, one writer to a folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from soundgen.errors import OutputError
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuse a file output that could not be written, before any expensive work.
+
+    Raises:
+        OutputError: `path` exists and `force` is off, is a folder, or its folder is missing or
+            not writable.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder", hint="name a file, or end the folder with a /")
+    if path.exists() and not force:
+        raise OutputError(f"{path}: exists already", hint="use -f to overwrite it")
+    parent = path.parent
+    if not parent.is_dir():
+        raise OutputError(f"{path}: the folder {parent} does not exist", hint=f"mkdir -p {parent}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: the folder {parent} cannot be written to")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; it becomes `path` only if the block succeeds.
+
+    The temporary file keeps the suffix of `path`, since encoders choose the format by it.
+
+    Raises:
+        OutputError: The file cannot be created or written (permissions, disk full).
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".soundgen-", suffix=path.suffix)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; give the result the mode that open() would have given.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process; the kernel frees it however the process ends.
+
+    Raises:
+        OutputError: Another process holds it, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: another soundgen process is writing there",
+                hint="wait for it, or choose another --out",
+            ) from error
+        yield
+    finally:
+        os.close(handle)

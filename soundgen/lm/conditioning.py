@@ -1,0 +1,112 @@
+"""What the model is told: the text, and where in time each step stands.
+
+The text goes in twice: token by token as memory for cross-attention, and pooled, added to every
+step. Time goes in as seconds since the sound began and seconds until it must end; the latter are
+not known with `-d auto`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from soundgen.lm.config import LMConfig
+
+_NUM_WAVES = 8
+_SHORTEST_S = 0.02
+_LONGEST_S = 60.0
+
+
+class TextCondition(NamedTuple):
+    """A batch of prompts as the text encoder sees them.
+
+    A prompt whose `present` is false is "no prompt": its other entries do not matter.
+    """
+
+    states: Tensor
+    """float32 `[B, N, D_text]`."""
+    mask: Tensor
+    """bool `[B, N]`, true on tokens."""
+    pooled: Tensor
+    """float32 `[B, D_text]`."""
+    present: Tensor
+    """bool `[B]`."""
+
+
+class TimeCondition(NamedTuple):
+    """Where a batch of windows lies in its sounds."""
+
+    start_s: Tensor
+    """float32 `[B]`, seconds of sound before the window."""
+    duration_s: Tensor
+    """float32 `[B]`, length of the whole sound; NaN where it is not said."""
+
+
+class Memory(NamedTuple):
+    """What cross-attention reads."""
+
+    states: Tensor
+    """float32 `[B, 1 + N, D]`."""
+    mask: Tensor
+    """bool `[B, 1 + N]`; the first entry is always true."""
+    pooled: Tensor
+    """float32 `[B, D]`, to add to every step."""
+
+
+class Conditioner(nn.Module):
+    """Projects text and time into the model's width."""
+
+    def __init__(self, config: LMConfig) -> None:
+        super().__init__()
+        self.frame_rate = config.frame_rate
+        self.token = nn.Linear(config.text_dim, config.dim, bias=False)
+        self.token_norm = nn.LayerNorm(config.dim, bias=False)
+        self.pooled = nn.Linear(config.text_dim, config.dim, bias=False)
+        self.pooled_memory = nn.Linear(config.text_dim, config.dim, bias=False)
+        self.no_text = nn.Parameter(torch.randn(2, config.dim) * 0.02)
+        """What stands for no prompt: added to steps, and read by cross-attention."""
+        self.elapsed = nn.Linear(2 * _NUM_WAVES, config.dim, bias=False)
+        self.remaining = nn.Linear(2 * _NUM_WAVES, config.dim, bias=False)
+        self.duration = nn.Linear(2 * _NUM_WAVES, config.dim, bias=False)
+        self.no_duration = nn.Parameter(torch.randn(config.dim) * 0.02)
+
+    def memory(self, text: TextCondition) -> Memory:
+        """Build what cross-attention reads.
+
+        The first entry is the pooled text, or the learned "no prompt": so there always is one,
+        and a prompt's result cannot depend on its neighbours' padding.
+        """
+        # sentence vectors have norm 1; scaled so that an element is of order 1, as the states are
+        scale = math.sqrt(text.pooled.shape[1])
+        present = text.present[:, None]
+        first = torch.where(present, self.pooled_memory(text.pooled * scale), self.no_text[1])
+        tokens = self.token(text.states)
+        states = self.token_norm(torch.cat([first[:, None], tokens], dim=1))
+        mask = torch.cat([torch.ones_like(present), text.mask & present], dim=1)
+        pooled = torch.where(present, self.pooled(text.pooled * scale), self.no_text[0])
+        return Memory(states, mask, pooled)
+
+    def times(self, time: TimeCondition, num_steps: int) -> Tensor:
+        """Return what time adds to steps 0..num_steps - 1, `[B, num_steps, D]`."""
+        offsets = torch.arange(num_steps, device=time.start_s.device) / self.frame_rate
+        elapsed = time.start_s[:, None] + offsets  # [B, S]
+        known = ~time.duration_s.isnan()
+        duration = torch.where(known, time.duration_s, 0.0)
+        told = self.remaining(_waves(duration[:, None] - elapsed)) + self.duration(
+            _waves(duration)
+        ).unsqueeze(1)
+        told = torch.where(known[:, None, None], told, self.no_duration)
+        since: Tensor = self.elapsed(_waves(elapsed))
+        return since + told
+
+
+def _waves(seconds: Tensor) -> Tensor:
+    """Describe times `[...]` by sines and cosines of their logarithm, `[..., 2 * _NUM_WAVES]`."""
+    clamped = seconds.clamp(0.0, _LONGEST_S)
+    position = ((clamped + _SHORTEST_S) / _SHORTEST_S).log() / math.log(_LONGEST_S / _SHORTEST_S)
+    waves = 2.0 ** torch.arange(_NUM_WAVES, device=seconds.device) * (math.pi / 2)
+    angles = position[..., None] * waves
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

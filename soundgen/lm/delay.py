@@ -1,0 +1,66 @@
+"""The delay pattern: codebook q of a frame is predicted q steps after codebook 0.
+
+```
+step          0   1   2   3   4   5        L = 3 frames, K = 2 codebooks, S = L + K = 5
+codebook 0    a0  a1  a2  E   .            E: the end of the sound (only where it is one)
+codebook 1    .   b0  b1  b2  .            .: nothing here
+```
+The input of step s is what stands at step s - 1; the input of step 0 is nothing.
+
+Reference: Copet et al. 2023 (MusicGen, arXiv 2306.05284), section 2.2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def delay_codes(codes: Tensor, special: int) -> Tensor:
+    """Shift codebook q of `codes` int64 `[B, K, L]` by q steps, to `[B, K, L + K]`.
+
+    Args:
+        codes: The codes.
+        special: Stands where there is no code.
+    """
+    num_codebooks, num_frames = codes.shape[1:]
+    rows = [F.pad(codes[:, q], (q, num_codebooks - q), value=special) for q in range(num_codebooks)]
+    return torch.stack(rows, dim=1) if num_frames or rows else codes
+
+
+def undelay_codes(delayed: Tensor) -> Tensor:
+    """Undo `delay_codes`: `[B, K, L + K]` to `[B, K, L]`."""
+    num_codebooks = delayed.shape[1]
+    num_frames = delayed.shape[2] - num_codebooks
+    rows = [delayed[:, q, q : q + num_frames] for q in range(num_codebooks)]
+    return torch.stack(rows, dim=1)
+
+
+def training_pair(
+    codes: Tensor, num_frames: Tensor, ends: Tensor, special: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what a model reads and what it must say, step for step.
+
+    Args:
+        codes: int64 `[B, K, L]`, right of `num_frames` anything.
+        num_frames: int64 `[B]`, frames of each item.
+        ends: bool `[B]`, whether the item's last frame is the end of its sound.
+        special: Index beside the codes.
+
+    Returns:
+        Inputs int64 `[B, K, S]`, targets int64 `[B, K, S]` and a bool mask `[B, K, S]` of the
+        targets that count, S = L + K.
+    """
+    _, num_codebooks, longest = codes.shape
+    inside = torch.arange(longest, device=codes.device) < num_frames[:, None]  # [B, L]
+    padded = codes.masked_fill(~inside[:, None], special)
+    targets = delay_codes(padded, special)
+    inputs = F.pad(targets[:, :, :-1], (1, 0), value=special)
+    steps = torch.arange(longest + num_codebooks, device=codes.device)
+    delays = torch.arange(num_codebooks, device=codes.device)
+    time = steps[None, :] - delays[:, None]  # [K, S], the frame that each place stands for
+    mask = (time >= 0) & (time < num_frames[:, None, None])
+    # The end is said once, by codebook 0, on the step after its last frame.
+    mask[:, 0] |= (steps == num_frames[:, None]) & ends[:, None]
+    return inputs, targets, mask

@@ -1,0 +1,68 @@
+"""From logits to codes: guidance, temperature, top-k, top-p, and a draw that repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingSettings:
+    """How codes are drawn."""
+
+    temperature: float = 1.0
+    """0 takes the likeliest."""
+    top_k: int = 100
+    """Draw from this many likeliest; 0: from all."""
+    top_p: float = 0.0
+    """Draw from the likeliest that sum to this; 0: no such limit."""
+    cfg_scale: float = 3.0
+    """Weight of the prompt against no prompt; 1: no guidance."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be 0 or more, got {self.top_k}")
+        if not 0 <= self.top_p <= 1:
+            raise ValueError(f"top_p must be in [0, 1], got {self.top_p}")
+        if not 0 <= self.cfg_scale < float("inf"):
+            raise ValueError(f"cfg_scale must be 0 or more, got {self.cfg_scale}")
+
+
+def guide(conditional: Tensor, unconditional: Tensor, cfg_scale: float) -> Tensor:
+    """Move logits away from what the model says without the prompt (Ho & Salimans 2022)."""
+    return unconditional + cfg_scale * (conditional - unconditional)
+
+
+def sample(logits: Tensor, noise: Tensor, settings: SamplingSettings) -> Tensor:
+    """Draw an index from each row of logits.
+
+    Args:
+        logits: float32 `[..., V]`; -inf where an index may not be drawn.
+        noise: float32 `[..., V]`, drawn from the exponential distribution of rate 1. Dividing
+            by it and taking the largest draws in proportion to the probabilities, without a
+            running sum whose rounding would decide between neighbours.
+        settings: How.
+
+    Returns:
+        int64 `[...]`.
+    """
+    if settings.temperature == 0:
+        return logits.argmax(dim=-1)
+    logits = logits / settings.temperature
+    if 0 < settings.top_k < logits.shape[-1]:
+        least = logits.topk(settings.top_k, dim=-1).values[..., -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    probabilities = logits.softmax(dim=-1)
+    if 0 < settings.top_p < 1:
+        ordered, order = probabilities.sort(dim=-1, descending=True)
+        # An index stays if what is likelier than it sums to less than top_p.
+        dropped = (ordered.cumsum(dim=-1) - ordered) >= settings.top_p
+        probabilities = probabilities.masked_fill(
+            torch.zeros_like(dropped).scatter(-1, order, dropped), 0.0
+        )
+    return (probabilities / noise).argmax(dim=-1)

@@ -1,0 +1,341 @@
+"""Decompress `.sgc` files into WAV files: check, find the codec, decode and write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundgen.audio.wav_stream import to_pcm16, wav_header
+from soundgen.checkpoint import ModelFolder, resolve_model, shipped_models
+from soundgen.codec.bitstream import Chunk, Damage, SgcReader, damage_error, damage_text
+from soundgen.codec.sgc_header import SgcHeader
+from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
+from soundgen.pipelines.batch import FileFailure, FileJob, FileKinds, open_output, plan_files
+from soundgen.progress import Progress, SilentProgress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from soundgen.codec.model import Codec
+    from soundgen.pipelines.model import LoadedCodec
+
+KINDS = FileKinds(name=".sgc files", sources=frozenset({".sgc"}), output=".wav")
+_SILENCE_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecompressedFile:
+    """One file decompressed.
+
+    Attributes:
+        source: The `.sgc` file; "<stdin>" for standard input.
+        output: The WAV file, mono, 16 bit; "-" for standard output.
+        sample_rate: Hz.
+        num_samples: Length in samples.
+        duration_s: The same in seconds.
+        codec_digest: SHA-256 of the codec that decoded it.
+        complete: Nothing was damaged or missing.
+        damage: A phrase for each damaged place, naming the seconds lost.
+    """
+
+    source: str
+    output: str
+    sample_rate: int
+    num_samples: int
+    duration_s: float
+    codec_digest: str
+    complete: bool
+    damage: tuple[str, ...]
+
+
+def decompress(
+    inputs: Sequence[str],
+    *,
+    output: str | None = None,
+    recover: bool = False,
+    model: str | None = None,
+    device: str = "auto",
+    force: bool = False,
+    stdin: BinaryIO | None = None,
+    stdout: BinaryIO | None = None,
+    progress: Progress | None = None,
+) -> Iterator[DecompressedFile | FileFailure]:
+    """Decompress `.sgc` files; what can be checked cheaply is checked before this returns.
+
+    Args:
+        inputs: Files, folders (their tree is kept), or "-" alone for standard input.
+        output: A `.wav` file, a folder, or "-"; beside each input as `.wav` if `None`.
+        recover: Decode what is left of damaged files, with silence where sound is lost.
+        model: Name or folder of the model whose codec decodes; found by its digest if `None`.
+        device: auto, cpu, cuda or mps.
+        force: Overwrite existing outputs.
+        stdin: What "-" reads, decoded as it comes.
+        stdout: What "-" writes.
+        progress: Listens.
+
+    Returns:
+        The results in order, each as soon as it is done. Of several inputs, one that fails is a
+        `FileFailure` among them; of a single one, the error is raised.
+
+    Raises:
+        UsageError: Inputs and output do not fit.
+        OutputError: An output exists, or cannot be written.
+        CheckpointError: `model` does not exist or has no codec.
+    """
+    jobs, failures = plan_files(inputs, output, KINDS, force=force)
+    if not jobs and len(failures) == 1:
+        raise failures[0].error
+    decoder = _Decoder(_Codecs(model, device), recover, progress or SilentProgress())
+    return _decompress_all(jobs, failures, decoder, stdin, stdout)
+
+
+def _decompress_all(
+    jobs: Sequence[FileJob],
+    failures: Sequence[FileFailure],
+    decoder: _Decoder,
+    stdin: BinaryIO | None,
+    stdout: BinaryIO | None,
+) -> Iterator[DecompressedFile | FileFailure]:
+    yield from failures
+    for job in jobs:
+        try:
+            result = decoder.decode(job, stdin, stdout)
+        except (InputError, OutputError, CheckpointError) as error:
+            if len(jobs) + len(failures) == 1:
+                raise
+            yield FileFailure(job.name, error)
+        else:
+            yield result
+
+
+class _Codecs:
+    """The codecs at hand, by digest; each is loaded once, when a file first needs it."""
+
+    def __init__(self, model: str | None, device: str) -> None:
+        self._given = None if model is None else resolve_model(model)
+        if self._given is not None:
+            self._given.section("codec")
+        self._device = device
+        self._loaded: dict[str, LoadedCodec] = {}
+
+    def find(self, digest: str, name: str) -> LoadedCodec:
+        """Return the codec with `digest`.
+
+        Args:
+            digest: In hexadecimal.
+            name: The file that needs it, for messages.
+
+        Raises:
+            CheckpointError: It is not installed, or its folder is damaged.
+        """
+        if digest not in self._loaded:
+            from soundgen.pipelines.model import load_codec  # PyTorch: not before it is needed
+
+            folder = self._folder(digest, name)
+            loaded = load_codec(str(folder.path), device=self._device)
+            if loaded.digest != digest:
+                raise CheckpointError(f"{folder.path}: its codec is not what its digest says")
+            self._loaded[digest] = loaded
+        return self._loaded[digest]
+
+    def _folder(self, digest: str, name: str) -> ModelFolder:
+        if self._given is not None:
+            if self._given.codec_digest == digest:
+                return self._given
+            raise CheckpointError(
+                f"{name}: needs codec {digest}; {self._given.path} holds "
+                f"{self._given.codec_digest}",
+                hint="leave --model out to search the installed models",
+            )
+        for folder in shipped_models():
+            if folder.has("codec") and folder.codec_digest == digest:
+                return folder
+        raise CheckpointError(
+            f"{name}: needs codec {digest}, which is not installed",
+            hint="--model FOLDER names the model that it was compressed with; "
+            "a newer or older soundgen may ship it",
+        )
+
+
+class _Decoder:
+    """Decodes files one after another."""
+
+    def __init__(self, codecs: _Codecs, recover: bool, progress: Progress) -> None:
+        self._codecs = codecs
+        self._recover = recover
+        self._progress = progress
+
+    def decode(
+        self, job: FileJob, stdin: BinaryIO | None, stdout: BinaryIO | None
+    ) -> DecompressedFile:
+        """Write the sound of one file as `job` says.
+
+        Raises:
+            InputError: The file is damaged, and not to be recovered or beyond it.
+            CheckpointError: Its codec is not installed.
+            OutputError: The output cannot be written.
+            UsageError: There is no standard input to read.
+        """
+        if job.source is None:
+            if stdin is None:
+                raise UsageError("there is no standard input to read")
+            return self._decode_stream(SgcReader(stdin, job.name), job, stdout, 0)
+        num_samples = self._check(job.source)
+        with _open(job.source) as stream:
+            return self._decode_stream(SgcReader(stream, job.name), job, stdout, num_samples)
+
+    def _check(self, path: Path) -> int:
+        """Check all of a file before its codec is loaded; return its length in samples.
+
+        Raises:
+            InputError: It is damaged, and not to be recovered.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: not a regular file", hint="pipe it in, with - as input")
+        with _open(path) as stream:
+            reader = SgcReader(stream, str(path))
+            damages = [record for record in reader.records() if isinstance(record, Damage)]
+        if damages and not self._recover:
+            raise damage_error(str(path), reader.header, damages)
+        if not reader.num_samples:
+            raise InputError(f"{path}: nothing of it can be recovered")
+        return reader.num_samples
+
+    def _decode_stream(
+        self, reader: SgcReader, job: FileJob, stdout: BinaryIO | None, num_samples: int
+    ) -> DecompressedFile:
+        header = reader.header
+        loaded = self._codecs.find(header.codec_digest, reader.name)
+        _check_fit(header, loaded.codec, reader.name)
+        known = num_samples or header.num_samples or None
+        seconds = round(known / header.sample_rate) if known else None
+        self._progress.start(f"decompress {reader.name}", seconds)
+        try:
+            with open_output(job, stdout) as stream:
+                sound = _Sound(stream, header, known, self._progress)
+                damages = self._decode_records(reader, loaded.codec, sound)
+                sound.finish(reader.num_samples, patch=job.output is not None)
+        finally:
+            self._progress.finish()
+        damage = tuple(damage_text(header, one) for one in damages)
+        if damage:
+            self._progress.notice(f"{reader.name}: damaged, and recovered: {', '.join(damage)}")
+        return DecompressedFile(
+            source=reader.name,
+            output=job.output_name,
+            sample_rate=header.sample_rate,
+            num_samples=reader.num_samples,
+            duration_s=reader.num_samples / header.sample_rate,
+            codec_digest=header.codec_digest,
+            complete=reader.complete,
+            damage=damage,
+        )
+
+    def _decode_records(self, reader: SgcReader, codec: Codec, sound: _Sound) -> list[Damage]:
+        """Decode each unbroken run of chunks on its own, with silence in between."""
+        from soundgen.codec.streaming import decode_chunks
+
+        damages: list[Damage] = []
+        records = reader.records()
+        for is_damage, run in groupby(records, key=lambda record: isinstance(record, Damage)):
+            if not is_damage:
+                for wav in decode_chunks(codec, _code_tensors(reader, codec, run)):
+                    sound.write(wav.numpy())
+                continue
+            lost = [record for record in run if isinstance(record, Damage)]
+            damages += lost
+            if not self._recover:
+                damages += [record for record in records if isinstance(record, Damage)]
+                raise damage_error(reader.name, reader.header, damages)
+            for damage in lost:
+                sound.silence(damage.num_frames or 0)
+        if not reader.num_samples:
+            raise InputError(f"{reader.name}: nothing of it can be recovered")
+        return damages
+
+
+class _Sound:
+    """A mono 16-bit WAV written as it comes.
+
+    The last frame is held back: only the end record says where in it the sound ends.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, header: SgcHeader, num_samples: int | None, progress: Progress
+    ) -> None:
+        self._stream = stream
+        self._header = header
+        self._promised = num_samples
+        self._progress = progress
+        self._held = np.zeros(0, dtype=np.float32)
+        self._num_written = 0
+        stream.write(wav_header(header.sample_rate, num_samples))
+
+    def write(self, samples: NDArray[np.float32]) -> None:
+        """Append float32 `[t]`."""
+        samples = np.concatenate([self._held, samples])
+        keep = min(len(samples), self._header.hop_length)
+        self._put(samples[: len(samples) - keep])
+        self._held = samples[len(samples) - keep :]
+
+    def silence(self, num_frames: int) -> None:
+        """Append so many silent frames."""
+        left = num_frames * self._header.hop_length
+        while left:
+            self.write(np.zeros(min(left, _SILENCE_BLOCK), dtype=np.float32))
+            left -= min(left, _SILENCE_BLOCK)
+
+    def finish(self, num_samples: int, *, patch: bool) -> None:
+        """Write what was held back, up to `num_samples` in all; `patch` a header that was wrong."""
+        self._put(self._held[: num_samples - self._num_written])
+        if patch and num_samples != self._promised:
+            self._stream.seek(0)
+            self._stream.write(wav_header(self._header.sample_rate, num_samples))
+
+    def _put(self, samples: NDArray[np.float32]) -> None:
+        rate = self._header.sample_rate
+        self._stream.write(to_pcm16(samples))
+        before = self._num_written // rate
+        self._num_written += len(samples)
+        self._progress.advance(self._num_written // rate - before)
+
+
+def _code_tensors(
+    reader: SgcReader, codec: Codec, records: Iterator[Chunk | Damage]
+) -> Iterator[Tensor]:
+    """Yield the codes int64 `[n_q, l]` of chunks, none beyond the codec's last entry."""
+    import torch
+
+    size = codec.config.codebook_size
+    for chunk in records:
+        if isinstance(chunk, Chunk):
+            codes = reader.codes(chunk)
+            if codes.max() >= size:
+                at_s = chunk.first_frame / reader.header.frame_rate
+                raise InputError(f"{reader.name}: a code at {at_s:.2f} s is beyond {size - 1}")
+            yield torch.from_numpy(codes)
+
+
+def _check_fit(header: SgcHeader, codec: Codec, name: str) -> None:
+    config = codec.config
+    fits = (
+        header.sample_rate == config.sample_rate
+        and header.hop_length == config.hop_length
+        and header.bits_per_code == config.bits_per_code
+        and header.n_q <= config.num_codebooks
+    )
+    if not fits:
+        raise InputError(f"{name}: its header does not fit the codec that it names")
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

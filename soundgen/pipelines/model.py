@@ -1,0 +1,269 @@
+"""A loaded model and what it makes: the two calls of the Python API."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from soundgen.audio.io import write_audio
+from soundgen.audio.waveform import Waveform
+from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
+from soundgen.codec.config import CodecConfig
+from soundgen.codec.model import Codec
+from soundgen.config import from_dict
+from soundgen.errors import CheckpointError, InputError
+from soundgen.lm.conditioning import TextCondition
+from soundgen.lm.config import LMConfig
+from soundgen.lm.engine import Engine, SoundPlan
+from soundgen.lm.model import LanguageModel
+from soundgen.lm.sampling import SamplingSettings
+from soundgen.text.config import TextEncoderConfig
+from soundgen.text.encoder import TextEncoder, load_text_encoder
+from soundgen.training.device import resolve_device
+
+MAX_AUTO_S = 10.0
+"""Where a sound whose length is left to the model is cut."""
+MIN_AUTO_S = 0.1
+_PEAK = 0.99
+
+
+@dataclass(frozen=True)
+class LoadedCodec:
+    """A codec ready to run, and which one it is."""
+
+    codec: Codec
+    digest: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A generated sound.
+
+    Attributes:
+        samples: float32 `[T]` in [-1, 1].
+        sample_rate: Hz.
+        prompt: What was asked for.
+        seed: What it was drawn with.
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    prompt: str
+    seed: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+    def save(self, path: str | Path) -> None:
+        """Write the sound to a file; the suffix picks wav, flac, ogg, opus or mp3.
+
+        Raises:
+            SoundgenError: The format is unknown or the file cannot be written.
+        """
+        write_audio(
+            Path(path),
+            Waveform(self.samples[None], self.sample_rate),
+            tags={"title": self.prompt},
+        )
+
+
+class Model:
+    """A text-to-sound model: text encoder, language model and codec.
+
+    Args:
+        folder: Where its parts are.
+        device: Where it runs.
+
+    Raises:
+        CheckpointError: A part is missing or does not fit the others.
+    """
+
+    def __init__(self, folder: ModelFolder, device: torch.device) -> None:
+        self.folder, self.device = folder, device
+        self.codec = _build_codec(folder, device)
+        section = dict(folder.section("lm"))
+        trained_on = section.pop("codec_digest", None)
+        if trained_on != folder.codec_digest:
+            raise CheckpointError(
+                f"{folder.path}: its language model was trained on another codec",
+                hint="train a language model on this codec, or put the right codec there",
+            )
+        config = from_dict(LMConfig, section, f"{folder.path}: lm")
+        language_model = LanguageModel(config)
+        _load_weights(language_model, folder, "lm")
+        self.language_model = language_model.to(device).eval()
+        self.text_encoder = _build_text_encoder(folder)
+        self.engine = Engine(
+            self.language_model, max_text_tokens=self.text_encoder.config.max_tokens
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that shapes a sound; hex."""
+        return self.folder.model_digest
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of its sounds, Hz."""
+        return self.codec.config.sample_rate
+
+    def generate(
+        self,
+        prompts: str | Sequence[str],
+        *,
+        duration_s: float | None = None,
+        seed: int | Sequence[int] = 0,
+        negative_prompt: str = "",
+        settings: SamplingSettings | None = None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> list[Sound]:
+        """Make a sound for each prompt, all in one batch.
+
+        Args:
+            prompts: What to hear.
+            duration_s: Length; `None` lets the model end each sound, after 10 s at the latest.
+            seed: Prompt i is drawn with `seed + i`, or with its own of a list.
+            negative_prompt: What not to hear.
+            settings: How codes are drawn.
+            on_step: Called after every step of the language model.
+
+        Raises:
+            InputError: A duration is not above 0, or there are fewer seeds than prompts.
+        """
+        prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+        seeds = [seed + i for i in range(len(prompts))] if isinstance(seed, int) else list(seed)
+        if len(seeds) != len(prompts):
+            raise InputError(f"{len(prompts)} prompts, but {len(seeds)} seeds")
+        if duration_s is not None and not 0 < duration_s < math.inf:
+            raise InputError(f"duration_s must be above 0, got {duration_s}")
+        if not prompts:
+            return []
+        plans = self._plans(prompts, seeds, duration_s, negative_prompt)
+        rate = self.language_model.config.frame_rate
+        all_codes = self.engine.generate(
+            plans,
+            settings or SamplingSettings(),
+            max_frames=round(MAX_AUTO_S * rate),
+            min_frames=round(MIN_AUTO_S * rate),
+            on_step=on_step,
+        )
+        return [
+            Sound(self._render(codes, duration_s), self.sample_rate, prompt, own_seed)
+            for codes, prompt, own_seed in zip(all_codes, prompts, seeds, strict=True)
+        ]
+
+    def _plans(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        duration_s: float | None,
+        negative_prompt: str,
+    ) -> list[SoundPlan]:
+        embedded = self.text_encoder.encode([*prompts, negative_prompt])
+
+        def condition(row: int, *, present: bool) -> TextCondition:
+            return TextCondition(
+                embedded.states[row : row + 1],
+                embedded.mask[row : row + 1],
+                embedded.pooled[row : row + 1],
+                torch.tensor([present]),
+            )
+
+        num_frames = None
+        if duration_s is not None:
+            num_frames = max(1, math.ceil(duration_s * self.language_model.config.frame_rate))
+        return [
+            SoundPlan(
+                text=condition(row, present=True),
+                negative=condition(len(prompts), present=bool(negative_prompt)),
+                num_frames=num_frames,
+                generator=torch.Generator().manual_seed(own_seed),
+            )
+            for row, own_seed in enumerate(seeds)
+        ]
+
+    def _render(self, codes: torch.Tensor, duration_s: float | None) -> NDArray[np.float32]:
+        """Decode codes `[K, L]` to samples, cut to the length asked for and kept below clipping."""
+        wav = self.codec.decode(codes[None])[0, 0].numpy()
+        if duration_s is not None:
+            wav = wav[: round(duration_s * self.sample_rate)]
+        peak = float(np.abs(wav).max(initial=0.0))
+        if peak > _PEAK:
+            wav = wav * (_PEAK / peak)
+        return np.ascontiguousarray(wav, dtype=np.float32)
+
+
+def use_threads(threads: int | None) -> None:
+    """Compute on this many processor threads; as many as there are cores if `None`."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
+def load_model(name_or_path: str = DEFAULT_MODEL, *, device: str = "auto") -> Model:
+    """Load a model: a shipped name, a model folder, or `hf:owner/name`.
+
+    Args:
+        name_or_path: Which.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        CheckpointError: There is no such model, or it is damaged.
+        DeviceError: The device is not there.
+    """
+    folder = resolve_model(name_or_path)
+    folder.verify()
+    return Model(folder, resolve_device(device))
+
+
+def load_codec(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> LoadedCodec:
+    """Load a model's codec alone.
+
+    Args:
+        name_or_path: Which model.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        CheckpointError: There is no such model, or it is damaged.
+        DeviceError: The device is not there.
+    """
+    folder = resolve_model(name_or_path)
+    folder.verify()
+    return LoadedCodec(
+        _build_codec(folder, resolve_device(device)), folder.codec_digest, folder.name
+    )
+
+
+def _build_codec(folder: ModelFolder, device: torch.device) -> Codec:
+    config = from_dict(CodecConfig, folder.section("codec"), f"{folder.path}: codec")
+    codec = Codec(config)
+    _load_weights(codec, folder, "codec")
+    return codec.to(device).eval()
+
+
+def _build_text_encoder(folder: ModelFolder) -> TextEncoder:
+    section: dict[str, Any] = dict(folder.section("text_encoder"))
+    digest = section.pop("sha256", None)
+    config = from_dict(TextEncoderConfig, section, f"{folder.path}: text_encoder")
+    return load_text_encoder(config, digest=digest)
+
+
+def _load_weights(module: nn.Module, folder: ModelFolder, part: str) -> None:
+    try:
+        # copies into float32 parameters, whatever type the file holds
+        module.load_state_dict(folder.tensors(part))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{folder.path}: the weights of its {part} do not fit its configuration",
+            hint="the folder is damaged or was edited; get it again, or train again",
+        ) from error

@@ -1,0 +1,227 @@
+"""Recipes: the TOML files that fix a training run, as typed configurations."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, overload
+
+from soundgen.codec.config import CodecConfig
+from soundgen.config import apply_overrides, from_dict, load_toml
+from soundgen.data.segments_config import SegmentConfig
+from soundgen.errors import ConfigError
+from soundgen.lm.config import LMConfig
+from soundgen.text.config import TextEncoderConfig
+
+RecipeKind = Literal["codec", "lm"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimiserConfig:
+    """AdamW and its schedule."""
+
+    learning_rate: float
+    betas: tuple[float, ...] = (0.8, 0.99)
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    decay_start: float = 0.5
+    """Share of the run after which the learning rate falls."""
+    final_factor: float = 0.02
+    """What is left of it at the end."""
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse rates that cannot work."""
+        if self.learning_rate <= 0 or len(self.betas) != 2:
+            raise ValueError("learning_rate must be above 0 and betas two numbers")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodecLossConfig:
+    """Shares of the gradient at the decoder's output (balancer), and the commitment's weight."""
+
+    time: float = 0.1
+    mel: float = 1.0
+    adversarial: float = 0.5
+    feature: float = 0.5
+    commitment: float = 0.25
+    """Of l_w, which is not balanced: it does not depend on the decoder."""
+    mel_windows: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
+    mel_l2: float = 0.0
+    """Weight of l_s's root-mean-square term against its L1 term."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiscriminatorConfig:
+    """Multi-scale STFT discriminator and when it plays."""
+
+    start: float = 0.6
+    """Share of the run after which it joins; 1 leaves it out."""
+    windows: tuple[int, ...] = (1024, 512, 256)
+    num_filters: int = 16
+    learning_rate: float = 3e-4
+    betas: tuple[float, ...] = (0.5, 0.9)
+    update_probability: float = 2 / 3
+    """EnCodec: it overpowers the decoder easily, so it moves in two steps of three."""
+    batch_size: int = 16
+    """Items of the batch that it sees: a knob for slow machines."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodecTrainingConfig:
+    """One codec training run."""
+
+    steps: int
+    batch_size: int = 16
+    seed: int = 0
+    ema_decay: float = 0.999
+    quantizer_start: float = 0.02
+    """Share of the run during which the autoencoder trains alone, before the k-means start."""
+    kmeans_batches: int = 16
+    n_q_choices: tuple[int, ...] = (2, 4, 8, 8)
+    """Quantizer dropout: codebooks that an item uses are drawn from these."""
+    log_every: int = 20
+    checkpoint_every: int = 250
+    """Steps between checkpoints; each also measures the valid split."""
+    valid_s: float = 120.0
+    """Seconds of the valid split that are measured."""
+    weights_dtype: Literal["float32", "float16"] = "float16"
+
+    def __post_init__(self) -> None:
+        """Refuse counts below one."""
+        for name in ("steps", "batch_size", "kmeans_batches", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodecRecipe:
+    """Everything that fixes a codec training."""
+
+    codec: CodecConfig
+    training: CodecTrainingConfig
+    optimiser: OptimiserConfig
+    losses: CodecLossConfig = field(default_factory=CodecLossConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    segments: SegmentConfig = field(default_factory=SegmentConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not fit together."""
+        choices = self.training.n_q_choices
+        if not choices or min(choices) < 1 or max(choices) > self.codec.num_codebooks:
+            raise ValueError(
+                f"training.n_q_choices must be in 1..{self.codec.num_codebooks}, got {choices}"
+            )
+        if self.codec.num_codebooks not in choices:
+            raise ValueError("training.n_q_choices must name codec.num_codebooks too")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LMTrainingConfig:
+    """One language-model training run."""
+
+    steps: int
+    batch_frames: int = 8000
+    """Frames of a batch, padding included: clips of like length are put together."""
+    max_s: float = 10.0
+    """Training window; longer clips are cut to it."""
+    seed: int = 0
+    ema_decay: float = 0.999
+    condition_dropout: float = 0.1
+    """Share of items whose prompt is dropped, for classifier-free guidance."""
+    duration_dropout: float = 0.15
+    """Share of items whose duration is dropped, for `-d auto`."""
+    duration_power: float = 0.5
+    category_power: float = 0.5
+    longest_s: float = 4.0
+    """Seconds beyond this do not raise a clip's probability any more."""
+    label_smoothing: float = 0.0
+    codebook_weights: tuple[float, ...] = ()
+    """Weight of each codebook's cross-entropy; all 1 if empty."""
+    log_every: int = 20
+    checkpoint_every: int = 250
+    valid_batches: int = 24
+    weights_dtype: Literal["float32", "float16"] = "float16"
+
+    def __post_init__(self) -> None:
+        """Refuse counts below one."""
+        for name in ("steps", "batch_frames", "log_every", "checkpoint_every", "valid_batches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LMRecipe:
+    """Everything that fixes a language-model training."""
+
+    lm: LMConfig
+    training: LMTrainingConfig
+    optimiser: OptimiserConfig
+    text_encoder: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+
+
+class RecipeEntry(NamedTuple):
+    """One shipped recipe."""
+
+    kind: RecipeKind
+    name: str
+    summary: str
+
+
+def list_recipes() -> list[RecipeEntry]:
+    """Return the shipped recipes with the first comment line of each."""
+    entries = []
+    kinds: tuple[RecipeKind, ...] = ("codec", "lm")
+    for kind in kinds:
+        folder = resources.files("soundgen.recipes") / kind
+        for file in sorted(folder.iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".toml"):
+                first = file.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+                entries.append(RecipeEntry(kind, file.name.removesuffix(".toml"), first))
+    return entries
+
+
+def recipe_text(kind: RecipeKind, name: str) -> str:
+    """Return a shipped recipe as it stands in its file.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    names = [entry.name for entry in list_recipes() if entry.kind == kind]
+    if name not in names:
+        raise ConfigError(
+            f"{name}: no such {kind} recipe",
+            hint=f"shipped: {', '.join(names)}; or name a .toml file",
+        )
+    return (resources.files("soundgen.recipes") / kind / f"{name}.toml").read_text(encoding="utf-8")
+
+
+@overload
+def load_recipe(
+    kind: Literal["codec"], name_or_file: str, overrides: Sequence[str] = ()
+) -> CodecRecipe: ...
+@overload
+def load_recipe(
+    kind: Literal["lm"], name_or_file: str, overrides: Sequence[str] = ()
+) -> LMRecipe: ...
+def load_recipe(
+    kind: RecipeKind, name_or_file: str, overrides: Sequence[str] = ()
+) -> CodecRecipe | LMRecipe:
+    """Read a recipe by its shipped name or from a file, with `key.sub=value` overrides set.
+
+    Raises:
+        ConfigError: It does not exist, or holds a key or value that cannot be.
+    """
+    path = Path(name_or_file)
+    data: dict[str, Any]
+    if path.suffix == ".toml" or path.is_file():
+        data, where = load_toml(path), str(path)
+    else:
+        data, where = tomllib.loads(recipe_text(kind, name_or_file)), f"recipe {name_or_file}"
+    data = apply_overrides(data, overrides)
+    if kind == "codec":
+        return from_dict(CodecRecipe, data, where)
+    return from_dict(LMRecipe, data, where)

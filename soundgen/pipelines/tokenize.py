@@ -1,0 +1,216 @@
+"""Encode a dataset once for language-model training: codes, captions, augmented variants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from soundgen.audio.io import read_mono
+from soundgen.data.manifest import MANIFEST_NAME, Clip, read_manifest
+from soundgen.data.tokens import CACHE_FORMAT, CacheInfo, TokenCacheWriter
+from soundgen.errors import InputError
+from soundgen.files import folder_lock
+from soundgen.pipelines.model import LoadedCodec, load_codec
+from soundgen.progress import Progress, SilentProgress
+from soundgen.text.config import TextEncoderConfig
+from soundgen.text.encoder import TextEncoder, load_text_encoder
+from soundgen.text.weights import find_encoder
+from soundgen.training.device import resolve_device
+from soundgen.training.seeding import sample_rng
+
+MAX_CLIP_S = 60.0
+"""Longer clips are cut to this; their splits belong to `dataset prepare`."""
+_LONGEST_MIX_S = 10.0
+
+
+@dataclass(frozen=True)
+class TokenizeReport:
+    """What was written."""
+
+    cache: Path
+    num_clips: int
+    num_variants: int
+    hours: float
+
+
+class _Texts:
+    """Numbers distinct texts in the order they appear."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+
+    def ids(self, texts: Sequence[str]) -> list[int]:
+        return [self.rows.setdefault(text, len(self.rows)) for text in dict.fromkeys(texts)]
+
+
+def tokenize(
+    *,
+    data: Path,
+    cache: Path,
+    model: str,
+    variants: int = 1,
+    text_encoder: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> TokenizeReport:
+    """Encode the train and valid splits of a dataset with a model's codec.
+
+    Codes cannot be mixed or made louder, so augmentation happens here: of each train clip,
+    `variants - 1` further versions are written, with another gain, shifted by part of a frame,
+    and every second one mixed with another clip at -5 to 5 dB, their captions joined.
+
+    Args:
+        data: Folder with `manifest.jsonl`.
+        cache: Folder to write.
+        model: Whose codec to use.
+        variants: Versions of each train clip, the plain one included.
+        text_encoder: Name or folder of the encoder; MiniLM if `None`.
+        device: auto, cpu, cuda or mps.
+        progress: Listens.
+
+    Raises:
+        InputError: The dataset has no train clip or a file cannot be read.
+        SoundgenError: Model, encoder, device or output cannot be used; see the message.
+    """
+    progress = progress or SilentProgress()
+    if variants < 1:
+        raise InputError(f"variants must be at least 1, got {variants}")
+    clips = [clip for clip in read_manifest(data) if clip.split != "test"]
+    train = [clip for clip in clips if clip.split == "train"]
+    if not train:
+        raise InputError(f"{data}: no clip of the train split", hint="see: soundgen dataset stats")
+    codec = load_codec(model, device=str(resolve_device(device)))
+    encoder = load_text_encoder(_text_config(text_encoder), device="cpu")
+    root = data if data.is_dir() else data.parent
+    with folder_lock(cache):
+        writer = TokenCacheWriter(cache, _cache_info(root, codec, encoder, variants))
+        texts = _Texts()
+        seconds = 0.0
+        progress.start("encoding clips", len(clips) + len(train) * (variants - 1))
+        for clip in clips:
+            audio = _load(root, clip, codec.codec.config.sample_rate)
+            seconds += _add(writer, codec, audio, clip.category, clip.split, texts, prompts(clip))
+            progress.advance()
+        for variant in range(1, variants):
+            for index, clip in enumerate(train):
+                rng = sample_rng(variant, index)
+                audio, words = _augmented(
+                    root, clip, train, codec, rng, mix=index % 2 == variant % 2
+                )
+                seconds += _add(writer, codec, audio, clip.category, "train", texts, words)
+                progress.advance()
+        progress.finish()
+        progress.start("embedding captions", None)
+        embedded = encoder.encode(list(texts.rows))
+        writer.finish(embedded.states, embedded.mask, embedded.pooled)
+        progress.finish()
+    return TokenizeReport(cache, len(clips), variants, seconds / 3600)
+
+
+def prompts(clip: Clip) -> list[str]:
+    """Return the texts a clip is trained under: its captions, and its category as people ask."""
+    return [*clip.captions, clip.category, f"{clip.category} sound", f"sound of {clip.category}"]
+
+
+def _text_config(name: str | None) -> TextEncoderConfig:
+    if name is None:
+        return TextEncoderConfig()
+    config = TextEncoderConfig(name=name)
+    if config == TextEncoderConfig():
+        return config
+    # transformers takes seconds to import, and MiniLM does without
+    from soundgen.text.huggingface import encoder_width
+
+    return TextEncoderConfig(name=name, dim=encoder_width(find_encoder(config), name))
+
+
+def _cache_info(root: Path, codec: LoadedCodec, encoder: TextEncoder, variants: int) -> CacheInfo:
+    config = codec.codec.config
+    return CacheInfo(
+        format=CACHE_FORMAT,
+        codec_digest=codec.digest,
+        n_q=config.num_codebooks,
+        codebook_size=config.codebook_size,
+        frame_rate=config.frame_rate,
+        text_encoder={**asdict(encoder.config), "sha256": encoder.digest},
+        num_variants=variants,
+        dataset=hashlib.sha256((root / MANIFEST_NAME).read_bytes()).hexdigest(),
+    )
+
+
+def _load(root: Path, clip: Clip, sample_rate: int) -> NDArray[np.float32]:
+    waveform, _ = read_mono(root / clip.path, sample_rate)
+    samples: NDArray[np.float32] = waveform.samples[0, : int(MAX_CLIP_S * sample_rate)]
+    if not len(samples):
+        raise InputError(f"{root / clip.path}: is empty", hint="see: soundgen dataset verify")
+    return samples
+
+
+def _add(
+    writer: TokenCacheWriter,
+    codec: LoadedCodec,
+    audio: NDArray[np.float32],
+    category: str,
+    split: str,
+    texts: _Texts,
+    words: Sequence[str],
+) -> float:
+    codes = codec.codec.encode(torch.from_numpy(audio)[None, None])[0].numpy()
+    duration_s = len(audio) / codec.codec.config.sample_rate
+    writer.add(
+        codes, duration_s=duration_s, category=category, split=split, text_ids=texts.ids(words)
+    )
+    return duration_s
+
+
+def _augmented(
+    root: Path,
+    clip: Clip,
+    train: Sequence[Clip],
+    codec: LoadedCodec,
+    rng: np.random.Generator,
+    *,
+    mix: bool,
+) -> tuple[NDArray[np.float32], list[str]]:
+    config = codec.codec.config
+    audio = _load(root, clip, config.sample_rate)
+    words = prompts(clip)
+    # Another offset within a frame gives other codes for the same sound.
+    offset = int(rng.integers(min(config.hop_length, len(audio))))
+    audio = audio[offset:] if len(audio) > 4 * config.hop_length else audio
+    if mix:
+        other = train[int(rng.integers(len(train)))]
+        audio = _mixed(audio, _load(root, other, config.sample_rate), config.sample_rate, rng)
+        words = [
+            f"{ours} and {theirs}"
+            for ours, theirs in zip(
+                rng.choice(clip.captions, 2), rng.choice(other.captions, 2), strict=True
+            )
+        ]
+    gain = 10 ** (rng.uniform(-9, 3) / 20)
+    peak = float(np.abs(audio).max()) * gain
+    return (audio * (gain / max(1.0, peak))).astype(np.float32), words
+
+
+def _mixed(
+    audio: NDArray[np.float32],
+    other: NDArray[np.float32],
+    sample_rate: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Add two sounds, the second -5 to 5 dB beside the first; the longer one is cut to 10 s."""
+    longest = int(_LONGEST_MIX_S * sample_rate)
+    audio, other = audio[:longest], other[:longest]
+    level = np.sqrt(np.mean(audio**2)) + 1e-5
+    ratio = level / (np.sqrt(np.mean(other**2)) + 1e-5) * 10 ** (rng.uniform(-5, 5) / 20)
+    total = np.zeros(max(len(audio), len(other)), np.float32)
+    total[: len(audio)] += audio
+    start = int(rng.integers(len(total) - len(other) + 1))
+    total[start : start + len(other)] += (other * min(ratio, 10.0)).astype(np.float32)
+    return total

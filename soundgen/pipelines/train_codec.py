@@ -1,0 +1,501 @@
+"""Train a codec: EnCodec's recipe, resumable at any step."""
+
+from __future__ import annotations
+
+import copy
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from torch import Tensor
+
+from soundgen.checkpoint import resolve_model, save_model_folder
+from soundgen.codec.balancer import Balancer
+from soundgen.codec.discriminator import MultiScaleSTFTDiscriminator
+from soundgen.codec.losses import (
+    discriminator_loss,
+    feature_loss,
+    generator_loss,
+    mel_loss,
+    time_loss,
+)
+from soundgen.codec.model import Codec, CodecOutput
+from soundgen.codec.quantizer import capacity_used
+from soundgen.config import from_dict, to_dict
+from soundgen.data.manifest import Clip, read_manifest
+from soundgen.data.segments import SegmentSampler, prefetch
+from soundgen.errors import CheckpointError, SoundgenError
+from soundgen.evaluation.codec_metrics import mel_distance
+from soundgen.files import folder_lock
+from soundgen.nn.conv import fold_weight_norm
+from soundgen.pipelines.recipes import CodecRecipe, OptimiserConfig
+from soundgen.progress import Progress, SilentProgress
+from soundgen.training.device import resolve_device
+from soundgen.training.ema import WeightAverage
+from soundgen.training.interrupt import deferred_interrupts
+from soundgen.training.run import RunFolder
+from soundgen.training.schedule import learning_rate_factor, run_share
+from soundgen.training.seeding import seed_step
+
+_MAX_SKIPPED_IN_A_ROW = 50
+_COLLAPSED_SHARE = 0.05
+_MAX_COLLAPSED_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training run came to."""
+
+    out: Path
+    step: int
+    finished: bool
+    metrics: dict[str, float]
+
+
+@dataclass
+class CodecRun:
+    """All that moves while a codec trains."""
+
+    recipe: CodecRecipe
+    device: torch.device
+    codec: Codec
+    discriminator: MultiScaleSTFTDiscriminator
+    optimiser: torch.optim.AdamW
+    discriminator_optimiser: torch.optim.AdamW
+    balancer: Balancer
+    average: WeightAverage
+    step: int = 0
+    num_skipped: int = 0
+    num_collapsed: int = 0
+    quantizing: bool = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain containers: all that a resumed run needs."""
+        return {
+            "recipe": json.dumps(to_dict(self.recipe), sort_keys=True),
+            "step": self.step,
+            "num_skipped": self.num_skipped,
+            "num_collapsed": self.num_collapsed,
+            "quantizing": self.quantizing,
+            "codec": self.codec.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "discriminator_optimiser": self.discriminator_optimiser.state_dict(),
+            "balancer": self.balancer.state_dict(),
+            "average": self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of an interrupted run."""
+        self.step, self.num_skipped = state["step"], state["num_skipped"]
+        self.num_collapsed, self.quantizing = state["num_collapsed"], state["quantizing"]
+        self.codec.load_state_dict(state["codec"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+        self.balancer.load_state_dict(state["balancer"])
+        self.average.load_state_dict(state["average"])
+
+
+def train_codec(
+    recipe: CodecRecipe,
+    *,
+    data: Path,
+    out: Path,
+    init: str | None = None,
+    resume: bool = False,
+    max_time_s: float | None = None,
+    device: str = "auto",
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train a codec on the train split of a dataset.
+
+    Args:
+        recipe: What to train and how.
+        data: Folder with `manifest.jsonl`, mono at the codec's rate.
+        out: Run folder; becomes a model folder at the first checkpoint.
+        init: A model whose codec to start from.
+        resume: Go on with the run in `out`.
+        max_time_s: End the run, schedule included, after this many seconds of training.
+        device: auto, cpu, cuda or mps.
+        dry_run: Build everything, take one step, write nothing.
+        progress: Listens.
+
+    Raises:
+        SoundgenError: Data, model, output or device cannot be used; see the message.
+    """
+    progress = progress or SilentProgress()
+    torch_device = resolve_device(device)
+    clips = read_manifest(data)
+    root = data if data.is_dir() else data.parent
+    sampler = SegmentSampler(
+        root,
+        [clip for clip in clips if clip.split == "train"],
+        recipe.segments,
+        sample_rate=recipe.codec.sample_rate,
+        hop_length=recipe.codec.hop_length,
+        seed=recipe.training.seed,
+    )
+    run = _new_run(recipe, torch_device, init)
+    if dry_run:
+        metrics = _train_step(run, sampler.batch(0, recipe.training.batch_size), 0.0)
+        return TrainReport(out, 0, False, metrics)
+    with folder_lock(out):
+        folder = RunFolder(out, resume=resume)
+        if resume:
+            _restore(run, folder)
+        try:
+            metrics = _loop(run, folder, sampler, root, clips, max_time_s, progress)
+        finally:
+            folder.close()
+    finished = _share(run, folder, max_time_s) >= 1
+    return TrainReport(out, run.step, finished, metrics)
+
+
+def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None) -> CodecRun:
+    seed_step(recipe.training.seed, -1 % 2**31)
+    codec = Codec(recipe.codec, training_form=True).to(device)
+    if init is not None:
+        _load_folded(codec, init)
+    disc = recipe.discriminator
+    discriminator = MultiScaleSTFTDiscriminator(disc.windows, disc.num_filters).to(device)
+    optim = recipe.optimiser
+    return CodecRun(
+        recipe=recipe,
+        device=device,
+        codec=codec,
+        discriminator=discriminator,
+        optimiser=make_adamw(codec, optim),
+        discriminator_optimiser=torch.optim.AdamW(
+            discriminator.parameters(),
+            lr=disc.learning_rate,
+            betas=(disc.betas[0], disc.betas[1]),
+        ),
+        balancer=Balancer(
+            {
+                "time": recipe.losses.time,
+                "mel": recipe.losses.mel,
+                "adversarial": recipe.losses.adversarial,
+                "feature": recipe.losses.feature,
+            }
+        ),
+        average=WeightAverage(codec, decay=recipe.training.ema_decay),
+        quantizing=init is not None,
+    )
+
+
+def make_adamw(model: torch.nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
+    """Return AdamW that decays matrices and leaves biases, norms and scales alone."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {
+                "params": [p for p in parameters if p.ndim > 1],
+                "weight_decay": config.weight_decay,
+            },
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        betas=(config.betas[0], config.betas[1]),
+    )
+
+
+def _restore(run: CodecRun, folder: RunFolder) -> None:
+    state = folder.load()
+    if state.get("recipe") != json.dumps(to_dict(run.recipe), sort_keys=True):
+        raise CheckpointError(
+            f"{folder.path}: was started with another recipe",
+            hint="resume with the recipe and --set options it was started with",
+        )
+    try:
+        run.load_state_dict(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{folder.state_path}: does not fit this recipe") from error
+
+
+def _loop(
+    run: CodecRun,
+    folder: RunFolder,
+    sampler: SegmentSampler,
+    root: Path,
+    clips: list[Clip],
+    max_time_s: float | None,
+    progress: Progress,
+) -> dict[str, float]:
+    training = run.recipe.training
+    valid = _load_valid(root, clips, run.recipe)
+    progress.start("training the codec", training.steps)
+    progress.advance(run.step)
+    measured: dict[str, float] = {}
+    batches = prefetch(lambda step: sampler.batch(step, training.batch_size), run.step)
+    with deferred_interrupts() as interrupt, closing(batches):
+        while (share := _share(run, folder, max_time_s)) < 1:
+            if not run.quantizing and share >= training.quantizer_start:
+                _start_quantizer(run, sampler)
+            metrics = _train_step(run, next(batches), share)
+            run.step += 1
+            progress.advance()
+            if run.step % training.log_every == 0:
+                folder.log(run.step, metrics)
+                progress.metrics(run.step, metrics)
+            if run.step % training.checkpoint_every == 0:
+                measured = _checkpoint(run, folder, valid, progress)
+            if interrupt.signal_number is not None:
+                _save(run, folder)
+                interrupt.raise_pending()
+    progress.finish()
+    if run.step % training.checkpoint_every or not measured:
+        measured = _checkpoint(run, folder, valid, progress)
+    return measured
+
+
+def _share(run: CodecRun, folder: RunFolder, max_time_s: float | None) -> float:
+    return run_share(run.step, run.recipe.training.steps, folder.elapsed_s, max_time_s)
+
+
+@torch.no_grad()
+def _start_quantizer(run: CodecRun, sampler: SegmentSampler) -> None:
+    """Place the codebooks by k-means on what the autoencoder has learned to say."""
+    seed_step(run.recipe.training.seed, run.step + 2**32)
+    training = run.recipe.training
+    pool = [
+        run.codec.encoder(sampler.batch(run.step + 1 + i, training.batch_size).to(run.device))
+        for i in range(training.kmeans_batches)
+    ]
+    latents = torch.cat([latent.transpose(1, 2).flatten(0, 1) for latent in pool])
+    run.codec.quantizer.initialise(latents)
+    run.average.reset(run.codec)
+    run.quantizing = True
+
+
+def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
+    """Take one step of the generator and, in its turn, of the discriminator."""
+    recipe = run.recipe
+    seed_step(recipe.training.seed, run.step)
+    wav = wav.to(run.device)
+    run.codec.train()
+    factor = learning_rate_factor(
+        share,
+        run.step,
+        warmup_steps=recipe.optimiser.warmup_steps,
+        decay_start=recipe.optimiser.decay_start,
+        final=recipe.optimiser.final_factor,
+    )
+    for group in run.optimiser.param_groups:
+        group["lr"] = recipe.optimiser.learning_rate * factor
+    n_q = _draw_n_q(recipe.training.n_q_choices, len(wav)).to(run.device)
+    output = run.codec(wav, n_q, quantize=run.quantizing)
+    adversarial = share >= recipe.discriminator.start and run.quantizing
+    losses, metrics = _generator_losses(run, output, wav, adversarial=adversarial)
+    run.optimiser.zero_grad()
+    commitment = recipe.losses.commitment * output.commitment
+    run.balancer.backward(losses, output.wav, unbalanced=commitment)
+    norm = float(
+        torch.nn.utils.clip_grad_norm_(run.codec.parameters(), recipe.optimiser.max_grad_norm)
+    )
+    metrics |= {"grad_norm": norm, "learning_rate": run.optimiser.param_groups[0]["lr"]}
+    if not torch.isfinite(
+        torch.tensor([norm, *(float(loss.detach()) for loss in losses.values())])
+    ).all():
+        _skip(run)
+    else:
+        run.num_skipped = 0
+        run.optimiser.step()
+        run.average.update(run.codec)
+    if adversarial and float(torch.rand(())) < recipe.discriminator.update_probability:
+        size = recipe.discriminator.batch_size
+        metrics["l_d"] = _discriminator_step(run, output.wav[:size].detach(), wav[:size])
+    if run.quantizing:
+        metrics |= _watch_codebooks(run)
+    return metrics
+
+
+def _watch_codebooks(run: CodecRun) -> dict[str, float]:
+    """Measure how evenly the codebooks are used, and stop a run whose codebooks collapsed."""
+    quantizer = run.codec.quantizer
+    share = quantizer.usage / quantizer.usage.sum(dim=1, keepdim=True)
+    perplexity = torch.special.entr(share).sum(dim=1).exp()
+    collapsed = float(perplexity.min()) < _COLLAPSED_SHARE * quantizer.codebook_size
+    run.num_collapsed = run.num_collapsed + 1 if collapsed else 0
+    if run.num_collapsed >= _MAX_COLLAPSED_STEPS:
+        raise SoundgenError(
+            f"step {run.step}: codebook {int(perplexity.argmin())} has used fewer than "
+            f"{_COLLAPSED_SHARE:.0%} of its codes for {_MAX_COLLAPSED_STEPS} steps",
+            hint="lower optimiser.learning_rate, or start the quantizer later",
+        )
+    return {
+        "perplexity": float(perplexity.mean()),
+        "perplexity_min": float(perplexity.min()),
+        "restarted": float(quantizer.num_restarted),
+    }
+
+
+def _generator_losses(
+    run: CodecRun, output: CodecOutput, wav: Tensor, *, adversarial: bool
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    recipe = run.recipe
+    losses = {
+        "time": time_loss(output.wav, wav),
+        "mel": mel_loss(
+            output.wav,
+            wav,
+            windows=recipe.losses.mel_windows,
+            sample_rate=recipe.codec.sample_rate,
+            l2_weight=recipe.losses.mel_l2,
+        ),
+    }
+    if adversarial:
+        size = recipe.discriminator.batch_size
+        run.discriminator.requires_grad_(False)
+        fake = run.discriminator(output.wav[:size])
+        with torch.no_grad():
+            real = run.discriminator(wav[:size])
+        run.discriminator.requires_grad_(True)
+        losses["adversarial"] = generator_loss(fake)
+        losses["feature"] = feature_loss(fake, real)
+    names = {"time": "l_t", "mel": "l_s", "adversarial": "l_g", "feature": "l_feat"}
+    metrics = {names[name]: float(loss.detach()) for name, loss in losses.items()}
+    metrics["l_w"] = float(output.commitment.detach())
+    return losses, metrics
+
+
+def _discriminator_step(run: CodecRun, fake: Tensor, real: Tensor) -> float:
+    loss = discriminator_loss(run.discriminator(fake), run.discriminator(real))
+    run.discriminator_optimiser.zero_grad()
+    loss.backward()
+    if torch.isfinite(loss):
+        run.discriminator_optimiser.step()
+    return float(loss.detach())
+
+
+def _draw_n_q(choices: tuple[int, ...], batch_size: int) -> Tensor:
+    return torch.tensor(choices)[torch.randint(len(choices), (batch_size,))]
+
+
+def _skip(run: CodecRun) -> None:
+    run.num_skipped += 1
+    if run.num_skipped >= _MAX_SKIPPED_IN_A_ROW:
+        raise SoundgenError(
+            f"step {run.step}: {run.num_skipped} steps in a row were not finite",
+            hint="lower optimiser.learning_rate and resume from the last checkpoint",
+        )
+
+
+def _load_valid(root: Path, clips: list[Clip], recipe: CodecRecipe) -> list[Tensor]:
+    """Load up to `valid_s` seconds of the valid split, at most 5 s of each clip."""
+    chosen: list[Tensor] = []
+    missing = recipe.training.valid_s
+    # Spread over the categories instead of the first ones of the alphabet.
+    ordered = sorted((c for c in clips if c.split == "valid"), key=lambda clip: clip.sha1_pcm16)
+    for clip in ordered:
+        if missing <= 0:
+            break
+        samples, _ = soundfile.read(
+            root / clip.path, frames=5 * recipe.codec.sample_rate, dtype="float32"
+        )
+        chosen.append(torch.from_numpy(samples))
+        missing -= len(samples) / recipe.codec.sample_rate
+    return chosen
+
+
+def _checkpoint(
+    run: CodecRun, folder: RunFolder, valid: list[Tensor], progress: Progress
+) -> dict[str, float]:
+    released = _released(run)
+    _save(run, folder, released)
+    measured: dict[str, float] = {}
+    if valid and run.quantizing:
+        measured = _measure(released, valid)
+        folder.log(run.step, measured, prefix="valid")
+        for i, wav in enumerate(valid[:3]):
+            decoded = released.decode(released.encode(wav[None, None]))[0, 0, : len(wav)]
+            folder.log_audio(run.step, f"valid/{i}", decoded, run.recipe.codec.sample_rate)
+        progress.metrics(run.step, measured)
+    return measured
+
+
+def _measure(codec: Codec, valid: list[Tensor]) -> dict[str, float]:
+    """Return the mel distance (all codebooks and half) and the codebook use on valid audio."""
+    rate, num_codebooks = codec.config.sample_rate, codec.config.num_codebooks
+    device = codec.quantizer.usage.device
+    totals = {num_codebooks: 0.0, max(1, num_codebooks // 2): 0.0}
+    seconds = 0.0
+    all_codes = []
+    for wav in valid:
+        codes = codec.encode(wav[None, None].to(device))
+        all_codes.append(codes[0])
+        seconds += len(wav) / rate
+        for n_q in totals:
+            decoded = codec.decode(codes[:, :n_q])[0, 0, : len(wav)]
+            distance = mel_distance(decoded.cpu(), wav, sample_rate=rate)
+            totals[n_q] += distance * len(wav) / rate
+    measured = {f"mel_distance_{n_q}": total / seconds for n_q, total in totals.items()}
+    shares = capacity_used(torch.cat(all_codes, dim=1), codec.config.codebook_size)
+    measured["capacity_used"] = sum(shares) / len(shares)
+    measured["capacity_used_first"] = shares[0]
+    return measured
+
+
+def _save(run: CodecRun, folder: RunFolder, released: Codec | None = None) -> None:
+    """Write the state to resume from, and the model folder as of now."""
+    folder.save(run.state_dict())
+    released = released or _released(run)
+    dtype = getattr(torch, run.recipe.training.weights_dtype)
+    save_model_folder(
+        folder.path,
+        {
+            "codec": to_dict(run.recipe.codec),
+            "training": {"codec": {"step": run.step, "recipe": to_dict(run.recipe)}},
+        },
+        {"codec": {name: value.to(dtype) for name, value in released.state_dict().items()}},
+    )
+
+
+def _released(run: CodecRun) -> Codec:
+    """Return the codec as whoever loads the model folder gets it, rounding included."""
+    released = released_codec(run.codec, run.average)
+    return released.to(getattr(torch, run.recipe.training.weights_dtype)).float()
+
+
+def released_codec(codec: Codec, average: WeightAverage) -> Codec:
+    """Return the averaged codec in its released form: weight norm folded, entries as means."""
+    released = copy.deepcopy(codec)
+    released.load_state_dict(average.shadow)
+    fold_weight_norm(released)
+    quantizer = released.quantizer
+    for k in range(quantizer.num_codebooks):
+        quantizer.embedding_sum[k] = quantizer.codebook(k)
+    quantizer.usage.fill_(1.0)
+    return released.eval()
+
+
+def _load_folded(codec: Codec, model: str) -> None:
+    """Start a codec in training form from released weights."""
+    folder = resolve_model(model)
+    config = from_dict(type(codec.config), folder.section("codec"), f"{folder.path}: codec")
+    if config != codec.config:
+        raise CheckpointError(
+            f"{folder.path}: its codec has another architecture than the recipe",
+            hint="compare: soundgen models info, soundgen recipes show",
+        )
+    tensors = {name: value.float() for name, value in folder.tensors("codec").items()}
+    with torch.no_grad():
+        for name, module in codec.named_modules():
+            for leaf, parameter in list(module.named_parameters(recurse=False)):
+                key = f"{name}.{leaf}" if name else leaf
+                if key in tensors:
+                    parameter.copy_(tensors.pop(key))
+            if hasattr(module, "parametrizations") and f"{name}.weight" in tensors:
+                # Assignment goes through weight norm's right inverse.
+                module.weight = tensors.pop(f"{name}.weight").to(codec.quantizer.usage.device)
+            for leaf, buffer in list(module.named_buffers(recurse=False)):
+                key = f"{name}.{leaf}" if name else leaf
+                if key in tensors:
+                    buffer.copy_(tensors.pop(key))
+    if tensors:
+        raise CheckpointError(f"{folder.path}: its codec holds unknown weights: {sorted(tensors)}")

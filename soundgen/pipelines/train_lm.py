@@ -1,0 +1,403 @@
+"""Train a language model on a token cache: AudioGen's recipe, resumable at any step."""
+
+from __future__ import annotations
+
+import copy
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from soundgen.checkpoint import ModelFolder, resolve_model, save_model_folder
+from soundgen.config import from_dict, to_dict
+from soundgen.data.segments import prefetch
+from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
+from soundgen.errors import CheckpointError, ConfigError, SoundgenError
+from soundgen.files import folder_lock
+from soundgen.lm.conditioning import TextCondition, TimeCondition
+from soundgen.lm.config import LMConfig
+from soundgen.lm.delay import training_pair
+from soundgen.lm.losses import codebook_cross_entropy
+from soundgen.lm.model import LanguageModel
+from soundgen.pipelines.recipes import LMRecipe
+from soundgen.pipelines.train_codec import TrainReport, make_adamw
+from soundgen.progress import Progress, SilentProgress
+from soundgen.training.device import resolve_device
+from soundgen.training.ema import WeightAverage
+from soundgen.training.interrupt import deferred_interrupts
+from soundgen.training.run import RunFolder
+from soundgen.training.schedule import learning_rate_factor, run_share
+from soundgen.training.seeding import seed_step
+
+_MAX_SKIPPED_IN_A_ROW = 50
+_VALID_SEED = 20_261
+
+
+@dataclass
+class LMRun:
+    """All that moves while a language model trains."""
+
+    recipe: LMRecipe
+    device: torch.device
+    model: LanguageModel
+    optimiser: torch.optim.AdamW
+    average: WeightAverage
+    best: dict[str, Tensor]
+    """Averaged weights that measured best on the valid split."""
+    best_loss: float = float("inf")
+    best_step: int = 0
+    step: int = 0
+    num_skipped: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain containers: all that a resumed run needs."""
+        return {
+            "recipe": json.dumps(to_dict(self.recipe), sort_keys=True),
+            "step": self.step,
+            "num_skipped": self.num_skipped,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of an interrupted run."""
+        self.step, self.num_skipped = state["step"], state["num_skipped"]
+        self.best_loss, self.best_step = state["best_loss"], state["best_step"]
+        self.best = state["best"]
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average.load_state_dict(state["average"])
+
+
+def train_lm(
+    recipe: LMRecipe,
+    *,
+    data: Path,
+    codec: str,
+    out: Path,
+    init: str | None = None,
+    resume: bool = False,
+    max_time_s: float | None = None,
+    device: str = "auto",
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train a language model on the train split of a token cache.
+
+    The released weights are the averaged ones of the checkpoint that measured best on the valid
+    split (early stopping in effect, without ending the run).
+
+    Args:
+        recipe: What to train and how.
+        data: Token cache, as `dataset tokenize` writes it.
+        codec: The model whose codec made it; its codec goes into `out`, so that `out` is whole.
+        out: Run folder; becomes a model folder at the first checkpoint.
+        init: A model whose language model to start from.
+        resume: Go on with the run in `out`.
+        max_time_s: End the run, schedule included, after this many seconds of training.
+        device: auto, cpu, cuda or mps.
+        dry_run: Build everything, take one step, write nothing.
+        progress: Listens.
+
+    Raises:
+        CheckpointError: Cache, codec and recipe do not belong together.
+        SoundgenError: Output or device cannot be used; see the message.
+    """
+    progress = progress or SilentProgress()
+    torch_device = resolve_device(device)
+    cache = TokenCache(data)
+    codec_folder = resolve_model(codec)
+    _check_fit(recipe, cache, codec_folder)
+    run = _new_run(recipe, torch_device, init)
+    sampler = _sampler(recipe, cache, "train", recipe.training.seed)
+    if dry_run:
+        metrics = _train_step(run, sampler.batch(0), 0.0)
+        return TrainReport(out, 0, False, metrics)
+    with folder_lock(out):
+        folder = RunFolder(out, resume=resume)
+        if resume:
+            _restore(run, folder)
+        try:
+            metrics = _loop(run, folder, cache, codec_folder, sampler, max_time_s, progress)
+        finally:
+            folder.close()
+    finished = _share(run, folder, max_time_s) >= 1
+    return TrainReport(out, run.step, finished, metrics)
+
+
+def _check_fit(recipe: LMRecipe, cache: TokenCache, codec: ModelFolder) -> None:
+    if cache.info.codec_digest != codec.codec_digest:
+        raise CheckpointError(
+            f"{cache.path}: its codes come from another codec than {codec.path}",
+            hint=f"tokenize again with --model {codec.path}",
+        )
+    config = recipe.lm
+    for name, ours, theirs in (
+        ("codebook_size", config.codebook_size, cache.info.codebook_size),
+        ("frame_rate", config.frame_rate, cache.info.frame_rate),
+        ("text_dim", config.text_dim, cache.info.text_encoder["dim"]),
+    ):
+        if ours != theirs:
+            raise ConfigError(
+                f"lm.{name} is {ours}, but {cache.path} has {theirs}",
+                hint=f"use --set lm.{name}={theirs}",
+            )
+    if config.n_q > cache.info.n_q:
+        raise ConfigError(f"lm.n_q is {config.n_q}, but {cache.path} has {cache.info.n_q}")
+    if not cache.split("train"):
+        raise CheckpointError(f"{cache.path}: holds no clip of the train split")
+
+
+def _new_run(recipe: LMRecipe, device: torch.device, init: str | None) -> LMRun:
+    seed_step(recipe.training.seed, 2**31 - 1)
+    model = LanguageModel(recipe.lm).to(device)
+    if init is not None:
+        folder = resolve_model(init)
+        section = dict(folder.section("lm"))
+        section.pop("codec_digest", None)
+        if from_dict(LMConfig, section, f"{folder.path}: lm") != recipe.lm:
+            raise CheckpointError(
+                f"{folder.path}: its language model has another architecture than the recipe",
+                hint="compare: soundgen models info, soundgen recipes show",
+            )
+        model.load_state_dict(folder.tensors("lm"))
+    average = WeightAverage(model, decay=recipe.training.ema_decay)
+    return LMRun(
+        recipe=recipe,
+        device=device,
+        model=model,
+        optimiser=make_adamw(model, recipe.optimiser),
+        average=average,
+        best=copy.deepcopy(average.shadow),
+    )
+
+
+def _sampler(recipe: LMRecipe, cache: TokenCache, split: str, seed: int) -> TokenSampler:
+    training = recipe.training
+    config = TokenSamplerConfig(
+        n_q=recipe.lm.n_q,
+        batch_frames=training.batch_frames,
+        max_s=training.max_s,
+        duration_power=training.duration_power,
+        category_power=training.category_power,
+        longest_s=training.longest_s,
+    )
+    return TokenSampler(cache, cache.split(split), config, seed=seed)
+
+
+def _restore(run: LMRun, folder: RunFolder) -> None:
+    state = folder.load()
+    if state.get("recipe") != json.dumps(to_dict(run.recipe), sort_keys=True):
+        raise CheckpointError(
+            f"{folder.path}: was started with another recipe",
+            hint="resume with the recipe and --set options it was started with",
+        )
+    try:
+        run.load_state_dict(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{folder.state_path}: does not fit this recipe") from error
+
+
+def _loop(
+    run: LMRun,
+    folder: RunFolder,
+    cache: TokenCache,
+    codec: ModelFolder,
+    sampler: TokenSampler,
+    max_time_s: float | None,
+    progress: Progress,
+) -> dict[str, float]:
+    training = run.recipe.training
+    valid = list(_valid_batches(run.recipe, cache))
+    progress.start("training the language model", training.steps)
+    progress.advance(run.step)
+    measured: dict[str, float] = {}
+    batches = prefetch(sampler.batch, run.step)
+    with deferred_interrupts() as interrupt, closing(batches):
+        while (share := _share(run, folder, max_time_s)) < 1:
+            metrics = _train_step(run, next(batches), share)
+            run.step += 1
+            progress.advance()
+            if run.step % training.log_every == 0:
+                folder.log(run.step, metrics)
+                progress.metrics(run.step, metrics)
+            if run.step % training.checkpoint_every == 0:
+                measured = _checkpoint(run, folder, cache, codec, valid, progress)
+            if interrupt.signal_number is not None:
+                _save(run, folder, cache, codec)
+                interrupt.raise_pending()
+    progress.finish()
+    if run.step % training.checkpoint_every or not measured:
+        measured = _checkpoint(run, folder, cache, codec, valid, progress)
+    return measured
+
+
+def _share(run: LMRun, folder: RunFolder, max_time_s: float | None) -> float:
+    return run_share(run.step, run.recipe.training.steps, folder.elapsed_s, max_time_s)
+
+
+def _valid_batches(recipe: LMRecipe, cache: TokenCache) -> list[TokenBatch]:
+    if not cache.split("valid"):
+        return []
+    sampler = _sampler(recipe, cache, "valid", _VALID_SEED)
+    return list(sampler.sweep(recipe.training.valid_batches))
+
+
+def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]:
+    recipe = run.recipe
+    seed_step(recipe.training.seed, run.step)
+    run.model.train()
+    factor = learning_rate_factor(
+        share,
+        run.step,
+        warmup_steps=recipe.optimiser.warmup_steps,
+        decay_start=recipe.optimiser.decay_start,
+        final=recipe.optimiser.final_factor,
+    )
+    for group in run.optimiser.param_groups:
+        group["lr"] = recipe.optimiser.learning_rate * factor
+    size = len(batch.num_frames)
+    losses = _losses(
+        run.model,
+        batch,
+        run.device,
+        has_text=torch.rand(size) >= recipe.training.condition_dropout,
+        has_duration=torch.rand(size) >= recipe.training.duration_dropout,
+        label_smoothing=recipe.training.label_smoothing,
+    )
+    weights = torch.tensor(recipe.training.codebook_weights or (1.0,) * recipe.lm.n_q)
+    weights = weights.to(losses.device)
+    loss = (losses * weights).sum() / weights.sum()
+    run.optimiser.zero_grad()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.optimiser.max_grad_norm)
+    if torch.isfinite(loss) and torch.isfinite(norm):
+        run.num_skipped = 0
+        run.optimiser.step()
+        run.average.update(run.model)
+    else:
+        run.num_skipped += 1
+        if run.num_skipped >= _MAX_SKIPPED_IN_A_ROW:
+            raise SoundgenError(
+                f"step {run.step}: {run.num_skipped} steps in a row were not finite",
+                hint="lower optimiser.learning_rate and resume from the last checkpoint",
+            )
+    return {
+        "loss": float(loss.detach()),
+        **_by_codebook(losses.detach()),
+        "grad_norm": float(norm),
+        "learning_rate": run.optimiser.param_groups[0]["lr"],
+        "items": float(size),
+    }
+
+
+def _losses(
+    model: LanguageModel,
+    batch: TokenBatch,
+    device: torch.device,
+    *,
+    has_text: Tensor,
+    has_duration: Tensor,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return the cross-entropy of each codebook, `[K]`."""
+    inputs, targets, mask = training_pair(
+        batch.codes.to(device),
+        batch.num_frames.to(device),
+        batch.ends.to(device),
+        model.config.special,
+    )
+    text = TextCondition(
+        batch.text_states.to(device),
+        batch.text_mask.to(device),
+        batch.text_pooled.to(device),
+        has_text.to(device),
+    )
+    time = TimeCondition(
+        batch.start_s.to(device),
+        torch.where(has_duration, batch.duration_s, torch.nan).to(device),
+    )
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        logits = model(inputs, text, time)
+    return codebook_cross_entropy(logits, targets, mask, label_smoothing=label_smoothing)
+
+
+def _by_codebook(losses: Tensor) -> dict[str, float]:
+    return {f"loss_{k}": float(loss) for k, loss in enumerate(losses)}
+
+
+@torch.no_grad()
+def _measure(run: LMRun, valid: list[TokenBatch]) -> dict[str, float]:
+    """Return cross-entropies on the valid split, with the prompts and without them."""
+    averaged = copy.deepcopy(run.model).eval()
+    averaged.load_state_dict(run.average.shadow)
+    told: list[Tensor] = []
+    untold: list[Tensor] = []
+    for batch in valid:
+        everyone = torch.ones(len(batch.num_frames), dtype=torch.bool)
+        for has_text, collected in ((everyone, told), (~everyone, untold)):
+            collected.append(
+                _losses(averaged, batch, run.device, has_text=has_text, has_duration=everyone)
+            )
+    losses = torch.stack(told).mean(dim=0)
+    return {
+        "loss": float(losses.mean()),
+        "loss_without_prompt": float(torch.stack(untold).mean()),
+        **_by_codebook(losses),
+    }
+
+
+def _checkpoint(
+    run: LMRun,
+    folder: RunFolder,
+    cache: TokenCache,
+    codec: ModelFolder,
+    valid: list[TokenBatch],
+    progress: Progress,
+) -> dict[str, float]:
+    measured: dict[str, float] = {}
+    if valid:
+        measured = _measure(run, valid)
+        folder.log(run.step, measured, prefix="valid")
+        progress.metrics(run.step, measured)
+    loss = measured.get("loss", -float(run.step))
+    if loss < run.best_loss:
+        run.best_loss, run.best_step = loss, run.step
+        run.best = copy.deepcopy(run.average.shadow)
+    _save(run, folder, cache, codec)
+    return measured
+
+
+def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: ModelFolder) -> None:
+    """Write the state to resume from, and the model folder with the best weights so far."""
+    folder.save(run.state_dict())
+    dtype = getattr(torch, run.recipe.training.weights_dtype)
+    training = dict(codec.config.get("training", {}))
+    training["lm"] = {
+        "step": run.step,
+        "best_step": run.best_step,
+        "num_variants": cache.info.num_variants,
+        "dataset": cache.info.dataset,
+        "recipe": to_dict(run.recipe),
+    }
+    save_model_folder(
+        folder.path,
+        {
+            "codec": codec.section("codec"),
+            "lm": {**to_dict(run.recipe.lm), "codec_digest": codec.codec_digest},
+            "text_encoder": cache.info.text_encoder,
+            "training": training,
+        },
+        {
+            "codec": codec.tensors("codec"),
+            "lm": {name: value.to(dtype) for name, value in run.best.items()},
+        },
+    )

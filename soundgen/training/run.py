@@ -1,0 +1,121 @@
+"""A run folder: what an interrupted training needs to go on, and its logs."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from soundgen.errors import CheckpointError, OutputError
+from soundgen.files import atomic_path
+
+STATE_FILE = "state.pt"
+METRICS_FILE = "metrics.jsonl"
+
+
+class RunFolder:
+    """State and logs of one training run.
+
+    Args:
+        path: The folder.
+        resume: Go on with the run that is there; otherwise one that is there is refused.
+
+    Raises:
+        OutputError: A run is there and `resume` is off, or nothing is there and it is on.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path = path
+        self.state_path = path / STATE_FILE
+        self.metrics_path = path / METRICS_FILE
+        if self.state_path.exists() and not resume:
+            raise OutputError(
+                f"{path}: holds a training run already", hint="go on with --resume, or name another"
+            )
+        if resume and not self.state_path.exists():
+            raise OutputError(f"{path}: no run to resume there", hint="leave out --resume")
+        if not resume and (path / "config.json").exists():
+            raise OutputError(f"{path}: holds a model already", hint="name another folder")
+        self._writer: SummaryWriter | None = None
+        self._started = time.monotonic()
+        self._elapsed_before_s = 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of training, over all the times this run was started."""
+        return self._elapsed_before_s + time.monotonic() - self._started
+
+    def load(self) -> dict[str, Any]:
+        """Return the saved state and cut the logs back to its step.
+
+        Raises:
+            CheckpointError: The state cannot be read.
+        """
+        try:
+            state: dict[str, Any] = torch.load(
+                self.state_path, map_location="cpu", weights_only=True
+            )
+            self._elapsed_before_s = float(state["elapsed_s"])
+            step = int(state["step"])
+        except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            raise CheckpointError(f"{self.state_path}: not a training state of soundgen") from error
+        if self.metrics_path.exists():
+            lines = [
+                line
+                for line in self.metrics_path.read_text(encoding="utf-8").splitlines()
+                if _step_of(line) <= step
+            ]
+            with atomic_path(self.metrics_path) as temporary:
+                temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        return state
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write the state; a crash at any moment leaves the old one or the new one."""
+        with atomic_path(self.state_path) as temporary:
+            torch.save({**state, "elapsed_s": self.elapsed_s}, temporary)
+
+    def log(self, step: int, values: Mapping[str, float], *, prefix: str = "train") -> None:
+        """Append measurements to `metrics.jsonl` and TensorBoard."""
+        # JSON has no NaN; a value that is not finite is written as null.
+        plain = {k: round(v, 6) if math.isfinite(v) else None for k, v in values.items()}
+        row = {"step": step, "elapsed_s": round(self.elapsed_s, 1), "kind": prefix, **plain}
+        try:
+            with self.metrics_path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{self.metrics_path}: cannot be written ({error.strerror})"
+            ) from error
+        for name, value in values.items():
+            self.writer.add_scalar(f"{prefix}/{name}", value, step)
+
+    def log_audio(self, step: int, name: str, wav: torch.Tensor, sample_rate: int) -> None:
+        """Add an audio example `[T]` to TensorBoard."""
+        self.writer.add_audio(name, wav[None], step, sample_rate=sample_rate)
+
+    @property
+    def writer(self) -> SummaryWriter:
+        """The TensorBoard writer, opened on first use."""
+        if self._writer is None:
+            self._writer = SummaryWriter(str(self.path / "tensorboard"))  # type: ignore[no-untyped-call, unused-ignore]
+        return self._writer
+
+    def close(self) -> None:
+        """Flush the logs."""
+        if self._writer is not None:
+            self._writer.close()  # type: ignore[no-untyped-call, unused-ignore]
+
+
+def _step_of(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        # A line that a crash cut short belongs to no step.
+        return 2**62

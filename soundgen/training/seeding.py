@@ -1,0 +1,16 @@
+"""Random draws as functions of (seed, step), so that a resumed run repeats an unbroken one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch's global generators for one training step (dropout, restarts, draws)."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]))
+
+
+def sample_rng(seed: int, index: int) -> np.random.Generator:
+    """Return the generator of training sample number `index`, counted over the whole run."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index, 0x5A])))

@@ -1,0 +1,76 @@
+"""What all tests share: the program run as a user runs it, and skips that name their reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class RunSoundgen(Protocol):
+    """Runs `soundgen` in a process of its own."""
+
+    def __call__(
+        self, *arguments: str | Path, cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it with `arguments` in `cwd` (a temporary folder if not given)."""
+
+
+@pytest.fixture
+def soundgen(tmp_path: Path) -> RunSoundgen:
+    """The program, without terminal and with few threads; its exit code is the test's business."""
+
+    def run(
+        *arguments: str | Path, cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "soundgen", *map(str, arguments)],
+            cwd=cwd or tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("needs_ffmpeg") and shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    if item.get_closest_marker("needs_model") and not _default_model_ships():
+        pytest.skip("no shipped model in this checkout")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail where ffmpeg was promised (CI) and a test skipped for the lack of it all the same."""
+    report = yield
+    if report.skipped and os.environ.get("SOUNDGEN_REQUIRE_FFMPEG") == "1":
+        reason = str(report.longrepr)
+        if "ffmpeg" in reason:
+            report.outcome = "failed"
+            report.longrepr = f"SOUNDGEN_REQUIRE_FFMPEG=1 allows no such skip: {reason}"
+    return report
+
+
+def _default_model_ships() -> bool:
+    from soundgen.checkpoint import DEFAULT_MODEL, shipped_models
+
+    return DEFAULT_MODEL in [model.name for model in shipped_models()]

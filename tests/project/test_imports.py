@@ -1,0 +1,84 @@
+"""Light commands stay light, and the Python API is lazy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "torchaudio", "transformers", "tensorboard", "scipy", "sentence_transformers")
+
+# Runs the program in this very interpreter and then lists what it imported.
+PROBE = """
+import sys
+sys.argv = ["soundgen", *sys.argv[1:]]
+from soundgen.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+print("\\nHEAVY", *[name for name in {heavy!r} if name in sys.modules])
+"""
+
+
+def heavy_imports(*arguments: str, cwd: Path) -> list[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", PROBE.format(heavy=HEAVY), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    line = result.stdout.splitlines()[-1]
+    assert line.startswith("HEAVY"), result.stdout
+    return line.split()[1:]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        [],
+        ["generate", "--help"],
+        ["generate", ""],
+        ["generate", "rain", "-d", "900"],
+        ["generate", "rain", "-o", "rain.doc"],
+        ["train", "codec", "--recipe", "tiny"],
+        ["recipes", "list"],
+        ["recipes", "show", "codec/tiny"],
+        ["models", "list"],
+        ["info", "tone.wav"],
+        ["info", "missing.wav"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_light_commands_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    import numpy as np
+    import soundfile
+
+    soundfile.write(tmp_path / "tone.wav", np.zeros(100, dtype=np.float32), 16_000)
+    assert heavy_imports(*arguments, cwd=tmp_path) == []
+
+
+def test_the_probe_sees_heavy_imports(tmp_path: Path) -> None:
+    assert "torch" in heavy_imports("doctor", cwd=tmp_path)
+
+
+def test_package_import_is_light() -> None:
+    code = f"import soundgen, sys; print([n for n in {HEAVY!r} if n in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_lazy_api() -> None:
+    import soundgen
+
+    assert callable(soundgen.load_model)
+    assert soundgen.__version__[0].isdigit()
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        soundgen.nothing  # noqa: B018
