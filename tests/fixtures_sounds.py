@@ -9,18 +9,20 @@ import soundfile
 
 SAMPLE_RATE = 16_000
 KINDS = ("hiss", "beep", "clicks", "sweep")
+# Names without numbers: "beep 1" and "beep 2" would pass for pieces of one recording.
+NAMES = ("near", "far", "old", "new", "red", "blue")
 
 
 def make_sounds(folder: Path, *, num_each: int = 4, seed: int = 0) -> list[Path]:
-    """Write `num_each` sounds of each kind, half a second to one second long, all different."""
+    """Write up to six sounds of each kind, half a second to one second long, all different."""
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for kind in KINDS:
-        for number in range(num_each):
+        for name in NAMES[:num_each]:
             time = np.arange(int(random.uniform(0.5, 1.0) * SAMPLE_RATE)) / SAMPLE_RATE
             wave = _wave(kind, time, random)
-            path = folder / f"{kind} {number}.wav"
+            path = folder / f"{name} {kind}.wav"
             soundfile.write(path, 0.4 * wave / np.abs(wave).max(), SAMPLE_RATE)
             paths.append(path)
     return paths

@@ -36,6 +36,7 @@ class ResidualVectorQuantizer(nn.Module):
         dim: D, of latents and entries.
         decay: Of the moving averages that are the codebooks.
         dead_usage: A code used less than this share of its fair part is dead and restarts.
+            Moshi takes 0.1; 0.25 held more of the capacity on a few hours of data.
     """
 
     embedding_sum: Tensor
@@ -151,9 +152,9 @@ class ResidualVectorQuantizer(nn.Module):
         residual = latents
         for k in range(self.num_codebooks):
             entries, counts = kmeans(residual, self.codebook_size, num_iterations=num_iterations)
-            # usage = counts scaled to one batch's worth would suit too: only ratios matter for
-            # the entries, and the moving average forgets the scale within 1 / (1 - decay) steps.
-            counts = counts.clamp(min=self.dead_usage * counts.mean())
+            # A rare code begins well above `dead_usage`: it has some steps to prove itself, and the
+            # first moving average does not throw away what k-means has just found.
+            counts = counts.clamp(min=counts.mean() / 2)
             self.usage[k] = counts
             self.embedding_sum[k] = entries * counts[:, None]
             residual = residual - F.embedding(nearest(residual, entries), entries)

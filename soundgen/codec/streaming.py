@@ -139,7 +139,8 @@ def _windows(
     """
     buffer: Tensor | None = None
     start = 0  # of the window, in frames from the start of the buffer
-    for piece in _pieces(chunks, WINDOW_FRAMES * unit):
+    # Pieces shorter than a window, so that a live stream waits for one window and no more.
+    for piece in _pieces(chunks, PIECE_FRAMES * unit):
         buffer = piece if buffer is None else torch.cat([buffer, piece], dim=-1)
         while buffer.shape[-1] >= (start + WINDOW_FRAMES + right) * unit:
             yield buffer[..., : (start + WINDOW_FRAMES + right) * unit], start, WINDOW_FRAMES

@@ -10,7 +10,6 @@ the sounding time: it recognises tones and short sounds.
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 from dataclasses import dataclass
 
@@ -33,6 +32,7 @@ _SHAPE_WINDOW, _SHAPE_HOP, _SHAPE_MAX_FRAMES = 1024, 64, 800
 _SHAPE_RANGE_DB = 35.0
 _SHAPE_SCALE = 7  # steps a dB, so that the range fits a byte
 _BATCH_FRAMES = 512
+_BATCH_SAMPLES = 1 << 20
 _HEADER = struct.Struct("<If")
 
 
@@ -71,7 +71,7 @@ class Fingerprint:
         try:
             data = base64.b85decode(text)
             num_frames, active_s = _HEADER.unpack_from(data)
-        except (binascii.Error, struct.error) as error:
+        except (ValueError, struct.error) as error:
             raise ValueError("not a fingerprint") from error
         start = _HEADER.size + size
         if len(data) != start + 6 * num_frames:
@@ -111,8 +111,10 @@ def _band_energy(
     weights = np.hanning(window).astype(np.float32)
     num_frames = 1 + len(samples) // hop
     energies = []
-    for first in range(0, num_frames, _BATCH_FRAMES):
-        count = min(_BATCH_FRAMES, num_frames - first)
+    # Frames of a long clip lie far apart; what is read at a time stays small all the same.
+    batch = max(1, min(_BATCH_FRAMES, _BATCH_SAMPLES // hop))
+    for first in range(0, num_frames, batch):
+        count = min(batch, num_frames - first)
         start = first * hop - window // 2
         stop = (first + count - 1) * hop + window // 2
         piece = np.zeros(stop - start, dtype=np.float32)

@@ -101,8 +101,11 @@ def train_classifier(
         names = ", ".join(config.classes[label] for label in missing) or "all classes (valid)"
         raise InputError(f"no clips to learn from: {names}")
     seed_step(settings.seed, 0)
+    model = SoundClassifier(config)
     # On CPU, convolutions of channels-last tensors take a quarter less time.
-    model = SoundClassifier(config).to(memory_format=torch.channels_last)
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )

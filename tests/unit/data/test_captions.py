@@ -85,7 +85,7 @@ def test_sidecars(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"{", b"7", b'{"caption": 7}', b"\xff\xfe", b"[[]]"])
 def test_sidecars_that_cannot_be_used(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(InputError, match="a.json"):
+    with pytest.raises(InputError, match=r"a\.json"):
         facts_of_sidecar(tmp_path / "a.json")
 
 

@@ -1,0 +1,59 @@
+"""Sounds that the tests make themselves, as a dataset that every pipeline takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from soundgen.data.manifest import Clip, Split, pcm16_digest, write_manifest
+
+RATE = 16_000
+KINDS = ("tone", "noise", "click", "sweep")
+
+
+def make_sound(kind: str, seed: int, duration_s: float) -> NDArray[np.float32]:
+    """Return float32 `[T]` of one of `KINDS`, different for each seed."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(duration_s * RATE)) / RATE
+    pitch = rng.uniform(200, 1200)
+    if kind == "tone":
+        sound = 0.4 * np.sin(2 * np.pi * pitch * time)
+    elif kind == "noise":
+        sound = 0.2 * rng.standard_normal(len(time))
+    elif kind == "click":
+        sound = 0.8 * rng.standard_normal(len(time)) * np.exp(-time * 40)
+    else:
+        sound = 0.4 * np.sin(2 * np.pi * (pitch + 400 * time) * time)
+    return sound.astype(np.float32)
+
+
+def make_dataset(folder: Path, *, per_kind: int = 5) -> Path:
+    """Write a prepared dataset: `per_kind` train clips of each kind, and one valid and test."""
+    (folder / "audio").mkdir(parents=True)
+    clips = []
+    for number, kind in enumerate(KINDS):
+        splits: list[Split] = ["train"] * per_kind + ["valid", "test"]
+        for index, split in enumerate(splits):
+            seed = 100 * number + index
+            sound = make_sound(kind, seed, 0.2 if kind == "click" else 0.6 + 0.2 * (index % 3))
+            name = f"audio/{kind}-{index}.flac"
+            soundfile.write(folder / name, sound, RATE, subtype="PCM_16")
+            decoded, _ = soundfile.read(folder / name, dtype="float32")
+            clips.append(
+                Clip(
+                    path=name,
+                    captions=(f"a {kind}", f"{kind} number {index}"),
+                    tags=(kind,),
+                    category=kind,
+                    duration=len(sound) / RATE,
+                    split=split,
+                    license="CC0-1.0",
+                    recording=f"{kind}-{index}",
+                    sha1_pcm16=pcm16_digest(decoded),
+                )
+            )
+    write_manifest(folder / "manifest.jsonl", clips)
+    return folder

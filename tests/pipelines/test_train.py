@@ -1,0 +1,248 @@
+"""Trainings learn, survive SIGKILL at any step, and save on Ctrl-C. Real runs of tiny recipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from soundgen.checkpoint import open_model_folder
+from soundgen.errors import CheckpointError, ConfigError, InputError, OutputError
+from soundgen.pipelines.recipes import load_recipe
+from soundgen.pipelines.tokenize import tokenize
+from soundgen.pipelines.train_codec import train_codec
+from soundgen.pipelines.train_lm import train_lm
+from tests.fixtures_codec import make_tiny_codec
+
+SHORT = ("training.steps=24", "training.checkpoint_every=6", "training.log_every=3")
+
+
+def rows(run: Path, kind: str) -> list[dict[str, Any]]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if row["kind"] == kind]
+
+
+def weights(run: Path, part: str) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run / f"{part}.safetensors")
+
+
+def assert_same_weights(first: Path, second: Path, part: str) -> None:
+    ours, theirs = weights(first, part), weights(second, part)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def command(kind: str, out: Path, *options: str | Path) -> list[str]:
+    sets = [word for item in SHORT for word in ("--set", item)]
+    base = [sys.executable, "-m", "soundgen", "train", kind, "--recipe", "tiny"]
+    return [*base, "--out", str(out), *map(str, options), *sets, "--device", "cpu"]
+
+
+def kill_after_line(arguments: list[str], run: Path, *, lines: int, number: int) -> int:
+    """Start a training, send it a signal once it has logged `lines` lines, return its exit code."""
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 240
+    metrics = run / "metrics.jsonl"
+    while time.monotonic() < deadline and process.poll() is None:
+        if metrics.exists() and len(metrics.read_text().splitlines()) >= lines:
+            process.send_signal(number)
+            break
+        time.sleep(0.01)
+    _, err = process.communicate(timeout=240)
+    kill_after_line.stderr = err  # type: ignore[attr-defined]
+    return process.returncode
+
+
+def test_the_codec_learns_with_all_five_losses(tiny_codec: Path) -> None:
+    train = rows(tiny_codec, "train")
+    assert {"l_t", "l_s", "l_w", "l_g", "l_feat"} <= train[-1].keys()
+    assert any("l_d" in row for row in train)
+    assert all(value is not None for row in train for value in row.values())
+    first, last = rows(tiny_codec, "valid")[0], rows(tiny_codec, "valid")[-1]
+    assert last["mel_distance_4"] < first["mel_distance_4"]
+    assert train[-1]["l_s"] < 0.8 * train[0]["l_s"]
+    assert list((tiny_codec / "tensorboard").iterdir())
+
+
+def test_the_language_model_learns_its_prompts(tiny_model: Path) -> None:
+    valid = rows(tiny_model, "valid")
+    assert valid[-1]["loss"] < valid[0]["loss"]
+    # four kinds of sound, which only the prompt tells apart at the first step
+    assert valid[-1]["loss"] < valid[-1]["loss_without_prompt"]
+
+
+def test_the_run_folder_is_a_whole_model_folder(tiny_model: Path) -> None:
+    folder = open_model_folder(tiny_model)
+    folder.verify()
+    assert folder.has("codec") and folder.has("lm")
+    assert folder.config["training"]["codec"]["recipe"]["training"]["steps"] == 120
+    assert folder.config["training"]["lm"]["recipe"]["lm"]["n_q"] == 2
+
+
+@pytest.mark.parametrize("lines", [2, 5])
+def test_a_codec_training_killed_and_resumed_ends_as_if_unbroken(
+    dataset: Path, tmp_path: Path, lines: int
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    options = ("--data", dataset)
+    subprocess.run(command("codec", whole, *options), check=True, capture_output=True)
+    code = kill_after_line(
+        command("codec", broken, *options), broken, lines=lines, number=signal.SIGKILL
+    )
+    assert code == -signal.SIGKILL
+    resumed = [] if not (broken / "state.pt").exists() else ["--resume"]
+    subprocess.run(
+        [*command("codec", broken, *options), *resumed], check=True, capture_output=True
+    )
+    assert_same_weights(whole, broken, "codec")
+
+
+def test_a_language_model_training_killed_and_resumed_ends_as_if_unbroken(
+    tiny_codec: Path, token_cache: Path, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    options = ("--data", token_cache, "--codec", tiny_codec)
+    subprocess.run(command("lm", whole, *options), check=True, capture_output=True)
+    code = kill_after_line(command("lm", broken, *options), broken, lines=4, number=signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    subprocess.run(
+        [*command("lm", broken, *options), "--resume"], check=True, capture_output=True
+    )
+    assert_same_weights(whole, broken, "lm")
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_saves_and_says_how_to_go_on(
+    tiny_codec: Path, token_cache: Path, tmp_path: Path, number: int, expected: int
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    options = ("--data", token_cache, "--codec", tiny_codec)
+    code = kill_after_line(command("lm", broken, *options), broken, lines=1, number=number)
+    assert code == expected
+    message = kill_after_line.stderr  # type: ignore[attr-defined]
+    assert "--resume" in message and "Traceback" not in message
+    assert (broken / "state.pt").exists()
+    subprocess.run(
+        [*command("lm", broken, *options), "--resume"], check=True, capture_output=True
+    )
+    subprocess.run(command("lm", whole, *options), check=True, capture_output=True)
+    assert_same_weights(whole, broken, "lm")
+
+
+def test_seanet_trains_and_round_trips(dataset: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(
+        "codec",
+        "seanet",
+        [
+            "codec.seanet.num_filters=4",
+            "codec.seanet.num_lstm_layers=1",
+            "codec.latent_dim=16",
+            "codec.num_codebooks=2",
+            "codec.codebook_size=64",
+            "training.steps=60",
+            "training.batch_size=4",
+            "training.kmeans_batches=8",
+            "training.n_q_choices=[1, 2]",
+            "training.checkpoint_every=30",
+            "training.log_every=5",
+            "optimiser.warmup_steps=5",
+            "discriminator.num_filters=4",
+            "discriminator.start=0.8",
+            "losses.mel_windows=[128, 512]",
+            "segments.segment_s=0.5",
+        ],
+    )
+    report = train_codec(recipe, data=dataset, out=tmp_path / "seanet")
+    assert report.finished
+    train = rows(tmp_path / "seanet", "train")
+    assert train[-1]["l_s"] < train[0]["l_s"]
+    from soundgen.pipelines.model import load_codec
+
+    codec = load_codec(str(tmp_path / "seanet")).codec
+    wav = 0.3 * torch.sin(torch.arange(16_000) * 0.2)[None, None]
+    decoded = codec.decode(codec.encode(wav))
+    assert decoded.shape == (1, 1, 16_000)
+    assert torch.isfinite(decoded).all()
+
+
+def test_warm_start_takes_the_weights(dataset: Path, tiny_codec: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("codec", "tiny", ["training.steps=1", "optimiser.learning_rate=1e-12"])
+    train_codec(recipe, data=dataset, out=tmp_path / "warm", init=str(tiny_codec))
+    before, after = weights(tiny_codec, "codec"), weights(tmp_path / "warm", "codec")
+    torch.testing.assert_close(
+        after["encoder.embed.weight"], before["encoder.embed.weight"], rtol=0, atol=1e-3
+    )
+
+
+def test_a_dry_run_takes_one_step_and_writes_nothing(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dry"
+    report = train_codec(load_recipe("codec", "tiny"), data=dataset, out=out, dry_run=True)
+    assert report.step == 0
+    assert report.metrics["l_s"] > 0
+    assert not out.exists()
+
+
+def test_what_does_not_belong_together_is_refused(
+    dataset: Path, tiny_codec: Path, token_cache: Path, tmp_path: Path
+) -> None:
+    make_tiny_codec(tmp_path / "other")
+    tiny = load_recipe("lm", "tiny")
+    with pytest.raises(CheckpointError, match="another codec"):
+        train_lm(tiny, data=token_cache, codec=str(tmp_path / "other"), out=tmp_path / "a")
+    wide = load_recipe("lm", "tiny", ["lm.text_dim=32"])
+    with pytest.raises(ConfigError, match="text_dim"):
+        train_lm(wide, data=token_cache, codec=str(tiny_codec), out=tmp_path / "b")
+    many = load_recipe("lm", "tiny", ["lm.n_q=5"])
+    with pytest.raises(ConfigError, match="n_q"):
+        train_lm(many, data=token_cache, codec=str(tiny_codec), out=tmp_path / "c")
+    with pytest.raises(CheckpointError, match="not a token cache"):
+        train_lm(tiny, data=dataset, codec=str(tiny_codec), out=tmp_path / "d")
+    with pytest.raises(InputError):
+        train_codec(load_recipe("codec", "tiny"), data=tmp_path, out=tmp_path / "e")
+    assert not any((tmp_path / name).exists() for name in "abcde")
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_with_another_recipe(
+    dataset: Path, tiny_codec: Path
+) -> None:
+    with pytest.raises(OutputError, match="holds a training run already"):
+        train_codec(load_recipe("codec", "tiny"), data=dataset, out=tiny_codec)
+    other = load_recipe("codec", "tiny", ["optimiser.learning_rate=1e-4"])
+    with pytest.raises(CheckpointError, match="another recipe"):
+        train_codec(other, data=dataset, out=tiny_codec, resume=True)
+
+
+def test_a_cache_that_was_not_finished_or_is_damaged_is_named(
+    token_cache: Path, tiny_codec: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(token_cache, broken)
+    os.truncate(broken / "codes.u16", 400)
+    tiny = load_recipe("lm", "tiny")
+    with pytest.raises(CheckpointError, match=r"shorter than|damaged"):
+        train_lm(tiny, data=broken, codec=str(tiny_codec), out=tmp_path / "out")
+    (broken / "cache.json").unlink()
+    with pytest.raises(CheckpointError, match=r"cache\.json is missing"):
+        train_lm(tiny, data=broken, codec=str(tiny_codec), out=tmp_path / "out")
+
+
+def test_tokenizing_repeats_itself(
+    dataset: Path, tiny_codec: Path, token_cache: Path, tmp_path: Path
+) -> None:
+    tokenize(data=dataset, cache=tmp_path / "again", model=str(tiny_codec), variants=2)
+    for name in ("codes.u16", "clips.jsonl", "cache.json", "texts.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (token_cache / name).read_bytes()

@@ -1,0 +1,112 @@
+"""The token cache, and batches drawn from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from soundgen.data.tokens import (
+    CacheInfo,
+    TokenCache,
+    TokenCacheWriter,
+    TokenSampler,
+    TokenSamplerConfig,
+)
+from soundgen.errors import CheckpointError
+
+INFO = CacheInfo(
+    format=1,
+    codec_digest="c" * 64,
+    n_q=3,
+    codebook_size=1024,
+    frame_rate=50.0,
+    text_encoder={"name": "none", "dim": 4},
+    num_variants=1,
+    dataset="d" * 64,
+)
+LENGTHS = (10, 12, 40, 200, 1500)
+CONFIG = TokenSamplerConfig(
+    n_q=2,
+    batch_frames=400,
+    max_s=4.0,
+    duration_power=0.0,
+    category_power=0.0,
+    longest_s=4.0,
+)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> TokenCache:
+    writer = TokenCacheWriter(tmp_path / "cache", INFO)
+    for index, length in enumerate(LENGTHS):
+        codes = np.arange(length)[None].repeat(3, axis=0) % 1000 + np.array([[0], [5], [9]])
+        writer.add(
+            codes, duration_s=length / 50, category=f"c{index}", split="train", text_ids=[index]
+        )
+    texts = torch.arange(5 * 2 * 4).view(5, 2, 4).float()
+    writer.finish(texts, torch.ones(5, 2, dtype=torch.bool), texts[:, 0])
+    return TokenCache(tmp_path / "cache")
+
+
+def test_what_is_written_is_read(cache: TokenCache) -> None:
+    assert cache.info == INFO
+    assert [clip.num_frames for clip in cache.clips] == list(LENGTHS)
+    clip = cache.clips[2]
+    codes = cache.codes[clip.first_frame : clip.first_frame + clip.num_frames]
+    assert np.array_equal(codes[:, 1], np.arange(40) + 5)
+
+
+def test_a_batch_is_a_function_of_its_number(cache: TokenCache) -> None:
+    first = TokenSampler(cache, cache.clips, CONFIG, seed=1)
+    second = TokenSampler(cache, cache.clips, CONFIG, seed=1)
+    second.batch(17)
+    for ours, theirs in zip(first.batch(3), second.batch(3), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_batches_hold_like_lengths_and_what_belongs_to_them(cache: TokenCache) -> None:
+    sampler = TokenSampler(cache, cache.clips, CONFIG, seed=1)
+    for index in range(60):
+        batch = sampler.batch(index)
+        count, num_codebooks, longest = batch.codes.shape
+        assert num_codebooks == 2
+        assert count == 1 or count * longest <= 400
+        assert longest <= 200
+        for row in range(count):
+            length = int(batch.num_frames[row])
+            assert length > 0.75 * longest
+            start = round(float(batch.start_s[row]) * 50)
+            expected = (torch.arange(length) + start) % 1000
+            assert torch.equal(batch.codes[row, 0, :length], expected)
+            total = round(float(batch.duration_s[row]) * 50)
+            assert bool(batch.ends[row]) == (start + length == total)
+            # the clip's own text
+            assert LENGTHS[int(batch.text_pooled[row, 0]) // 8] == total
+
+
+def test_clips_are_drawn_by_weight_not_by_bucket(cache: TokenCache) -> None:
+    sampler = TokenSampler(cache, cache.clips, CONFIG, seed=1)
+    drawn: Counter[int] = Counter()
+    for index in range(3000):
+        drawn.update(round(50 * float(s)) for s in sampler.batch(index).duration_s)
+    total = sum(drawn.values())
+    for length in LENGTHS:
+        assert drawn[length] / total == pytest.approx(0.2, abs=0.04)
+
+
+def test_a_newer_or_damaged_cache_is_refused(cache: TokenCache) -> None:
+    writer = TokenCacheWriter(cache.path, replace(INFO, format=99))
+    with pytest.raises(CheckpointError, match="not finished"):
+        TokenCache(cache.path)
+    writer.finish(torch.zeros(1, 1, 4), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 4))
+    with pytest.raises(CheckpointError, match="newer"):
+        TokenCache(cache.path)
+    (cache.path / "clips.jsonl").write_text("{")
+    (cache.path / "cache.json").write_text('{"format": 1}')
+    with pytest.raises(CheckpointError, match="damaged"):
+        TokenCache(cache.path)

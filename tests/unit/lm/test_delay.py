@@ -1,0 +1,55 @@
+"""The delay pattern's indices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from soundgen.lm.delay import delay_codes, training_pair, undelay_codes
+
+SPECIAL = 9
+
+
+def test_the_drawing_in_the_docstring() -> None:
+    codes = torch.tensor([[[1, 2, 3], [4, 5, 6]]])
+    assert delay_codes(codes, SPECIAL).tolist() == [[[1, 2, 3, 9, 9], [9, 4, 5, 6, 9]]]
+
+
+@pytest.mark.parametrize("num_codebooks", [1, 2, 4, 8])
+@pytest.mark.parametrize("num_frames", [1, 2, 7, 50])
+def test_undelay_undoes_delay(num_codebooks: int, num_frames: int) -> None:
+    codes = torch.randint(0, SPECIAL, (3, num_codebooks, num_frames))
+    assert torch.equal(undelay_codes(delay_codes(codes, SPECIAL)), codes)
+
+
+def test_inputs_are_the_step_before() -> None:
+    codes = torch.randint(0, SPECIAL, (2, 3, 6))
+    lengths = torch.tensor([6, 6])
+    inputs, targets, _ = training_pair(codes, lengths, torch.ones(2, dtype=torch.bool), SPECIAL)
+    assert (inputs[:, :, 0] == SPECIAL).all()
+    assert torch.equal(inputs[:, :, 1:], targets[:, :, :-1])
+
+
+def test_every_code_is_a_target_once_and_the_end_is_said_once() -> None:
+    codes = torch.randint(0, SPECIAL, (2, 3, 6))
+    lengths, ends = torch.tensor([6, 4]), torch.tensor([True, True])
+    _, targets, mask = training_pair(codes, lengths, ends, SPECIAL)
+    for row, length in enumerate((6, 4)):
+        assert mask[row, 0].sum() == length + 1
+        assert targets[row, 0, length] == SPECIAL
+        assert mask[row, 0, length]
+        for q in range(1, 3):
+            assert mask[row, q].sum() == length
+            assert torch.equal(targets[row, q][mask[row, q]], codes[row, q, :length])
+
+
+def test_a_window_cut_out_of_a_sound_has_no_end() -> None:
+    codes = torch.randint(0, SPECIAL, (1, 2, 5))
+    _, _, mask = training_pair(codes, torch.tensor([5]), torch.tensor([False]), SPECIAL)
+    assert mask[0].sum(dim=1).tolist() == [5, 5]
+
+
+def test_padding_does_not_reach_inputs() -> None:
+    codes = torch.full((1, 2, 6), 3)
+    inputs, _, _ = training_pair(codes, torch.tensor([2]), torch.tensor([True]), SPECIAL)
+    assert (inputs[0] == 3).sum() == 4

@@ -1,0 +1,180 @@
+"""Generation: equal to the model's forward pass, and the same alone and in a batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from soundgen.lm.conditioning import TextCondition, TimeCondition
+from soundgen.lm.config import LMConfig
+from soundgen.lm.delay import training_pair
+from soundgen.lm.engine import Engine, SoundPlan, find_row_tile
+from soundgen.lm.model import LanguageModel
+from soundgen.lm.sampling import SamplingSettings
+
+CONFIG = LMConfig(
+    n_q=3,
+    codebook_size=32,
+    dim=48,
+    num_layers=2,
+    num_heads=3,
+    dropout=0.0,
+    text_dim=16,
+    context_s=1.0,
+)
+SETTINGS = SamplingSettings(top_k=20)
+MAX_TOKENS = 20
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    torch.manual_seed(0)
+    built = LanguageModel(CONFIG).eval()
+    with torch.no_grad():
+        for parameter in built.parameters():
+            if parameter.ndim == 2:
+                # far from uniform, so that a difference would show in what is drawn
+                parameter.mul_(3.0)
+    return built
+
+
+@pytest.fixture(scope="module")
+def engine(model: LanguageModel) -> Engine:
+    return Engine(model, max_text_tokens=MAX_TOKENS)
+
+
+def text(num_tokens: int, seed: int, *, present: bool = True) -> TextCondition:
+    generator = torch.Generator().manual_seed(seed)
+    return TextCondition(
+        torch.randn(1, num_tokens, 16, generator=generator),
+        torch.ones(1, num_tokens, dtype=torch.bool),
+        torch.nn.functional.normalize(torch.randn(1, 16, generator=generator)),
+        torch.tensor([present]),
+    )
+
+
+def plan(seed: int, num_tokens: int, num_frames: int | None) -> SoundPlan:
+    return SoundPlan(
+        text=text(num_tokens, seed),
+        negative=text(2, 0, present=False),
+        num_frames=num_frames,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def generate(engine: Engine, plans: list[SoundPlan], settings: SamplingSettings = SETTINGS):  # type: ignore[no-untyped-def]
+    return engine.generate(plans, settings, max_frames=60, min_frames=5)
+
+
+def test_steps_equal_the_forward_pass(model: LanguageModel, engine: Engine) -> None:
+    codes = torch.randint(0, 32, (1, 3, 30), generator=torch.Generator().manual_seed(1))
+    inputs, _, _ = training_pair(
+        codes, torch.tensor([30]), torch.tensor([True]), CONFIG.special
+    )
+    prompt = text(4, 1)
+    with torch.no_grad():
+        whole = model(inputs, prompt, TimeCondition(torch.tensor([0.0]), torch.tensor([0.6])))
+        window, pooled = engine.prepare_window([prompt])
+        x = model.embed(inputs) + engine.times(0.0, 0.6)[None, :33] + pooled[:, None]
+        steps = [
+            engine.logits(engine.run_layers(x[:, s : s + 1], window, s)) for s in range(33)
+        ]
+    torch.testing.assert_close(torch.stack(steps, dim=2), whole, rtol=0, atol=2e-5)
+
+
+def test_a_prompt_alone_equals_the_prompt_among_longer_ones(engine: Engine) -> None:
+    (alone,) = generate(engine, [plan(7, 3, 40)])
+    others = [plan(seed, 5 + seed, 40 if seed % 2 else 55) for seed in range(7)]
+    among = generate(engine, [*others[:3], plan(7, 3, 40), *others[3:]])
+    assert torch.equal(among[3], alone)
+
+
+def test_the_row_tile_holds_for_every_number_of_prompts(engine: Engine) -> None:
+    (alone,) = generate(engine, [plan(1, 4, 20)])
+    for count in range(2, 7):
+        batch = generate(engine, [plan(1, 4, 20), *(plan(9, 2, 20) for _ in range(count - 1))])
+        assert torch.equal(batch[0], alone), count
+
+
+def test_seeds_repeat_and_differ(engine: Engine) -> None:
+    first, again, other = (generate(engine, [plan(s, 4, 30)])[0] for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_lengths_are_as_asked_and_codes_in_range(engine: Engine) -> None:
+    sounds = generate(engine, [plan(1, 4, 1), plan(2, 4, 33), plan(3, 4, 50)])
+    assert [sound.shape for sound in sounds] == [(3, 1), (3, 33), (3, 50)]
+    for sound in sounds:
+        assert 0 <= int(sound.min()) and int(sound.max()) < 32
+
+
+def test_a_sound_of_open_length_ends_between_the_bounds(engine: Engine) -> None:
+    sounds = generate(engine, [plan(seed, 4, None) for seed in range(6)])
+    lengths = [sound.shape[1] for sound in sounds]
+    assert all(5 <= length <= 60 for length in lengths)
+    # This model's END is as likely as any other entry: 40 steps on average.
+    assert len(set(lengths)) > 1
+    for sound in sounds:
+        assert int(sound.max()) < 32
+
+
+def test_a_sound_longer_than_the_window_slides_and_stays_the_same_in_a_batch(
+    engine: Engine,
+) -> None:
+    assert engine.window_steps == 53
+    (alone,) = generate(engine, [plan(1, 4, 180)])
+    assert alone.shape == (3, 180)
+    among = generate(engine, [plan(1, 4, 180), plan(2, 8, 20)])
+    assert torch.equal(among[0], alone)
+    (start,) = generate(engine, [plan(1, 4, 180)])
+    assert torch.equal(start[:, :40], alone[:, :40])
+
+
+def test_guidance_of_one_is_no_guidance(engine: Engine) -> None:
+    plain = generate(engine, [plan(1, 4, 20)], SamplingSettings(top_k=20, cfg_scale=1.0))[0]
+    almost = generate(engine, [plan(1, 4, 20)], SamplingSettings(top_k=20, cfg_scale=1.000001))[0]
+    assert torch.equal(plain, almost)
+
+
+def test_the_prompt_and_the_negative_prompt_matter(engine: Engine) -> None:
+    base = plan(1, 4, 30)
+    (plain,) = generate(engine, [base])
+    (other,) = generate(
+        engine, [base._replace(text=text(4, 99), generator=torch.Generator().manual_seed(1))]
+    )
+    (against,) = generate(
+        engine, [base._replace(negative=text(4, 98), generator=torch.Generator().manual_seed(1))]
+    )
+    assert not torch.equal(plain, other)
+    assert not torch.equal(plain, against)
+
+
+def test_padding_of_a_prompt_does_not_change_logits(model: LanguageModel) -> None:
+    inputs = torch.full((1, 3, 4), CONFIG.special)
+    short = text(3, 5)
+    padded = TextCondition(
+        torch.cat([short.states, torch.full((1, 6, 16), 7.0)], dim=1),
+        torch.cat([short.mask, torch.zeros(1, 6, dtype=torch.bool)], dim=1),
+        short.pooled,
+        short.present,
+    )
+    time = TimeCondition(torch.tensor([0.0]), torch.tensor([1.0]))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(inputs, short, time), model(inputs, padded, time), rtol=0, atol=1e-5
+        )
+
+
+def test_no_prompt_is_the_same_whatever_stands_there(model: LanguageModel) -> None:
+    inputs = torch.full((1, 3, 4), CONFIG.special)
+    time = TimeCondition(torch.tensor([0.0]), torch.tensor([torch.nan]))
+    with torch.no_grad():
+        first = model(inputs, text(3, 5, present=False), time)
+        second = model(inputs, text(9, 6, present=False), time)
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
+    assert torch.isfinite(first).all()
+
+
+def test_the_row_tile_is_one_of_the_candidates() -> None:
+    assert find_row_tile(torch.randn(96, 48)) in (4, 8, 16, 32)
