@@ -34,7 +34,9 @@ def main() -> None:
     options.out.mkdir(parents=True)
     for part in PARTS:
         if folder.has(part):
-            shutil.copyfile(folder.path / f"{part}.safetensors", options.out / f"{part}.safetensors")
+            shutil.copyfile(
+                folder.path / f"{part}.safetensors", options.out / f"{part}.safetensors"
+            )
     shutil.copyfile(folder.path / "config.json", options.out / "config.json")
     shutil.copyfile(options.card, options.out / "README.md")
     with (options.out / "PROVENANCE.jsonl").open("w", encoding="utf-8") as stream:

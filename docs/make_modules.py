@@ -15,7 +15,8 @@ def render() -> str:
     above = PAGE.read_text(encoding="utf-8").partition(HEADING)[0]
     lines = []
     folder = ""
-    for path in sorted((REPOSITORY / "soundgen").rglob("*.py"), key=lambda path: path.parts):
+    modules = (REPOSITORY / "soundgen").rglob("*.py")
+    for path in sorted(modules, key=lambda path: (path.parent.parts, path.name)):
         text = path.read_text(encoding="utf-8")
         if not text or "checkpoints" in path.parts:
             continue

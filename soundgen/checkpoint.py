@@ -47,6 +47,12 @@ class ModelFolder:
         """The folder's name."""
         return self.path.resolve().name
 
+    @property
+    def reference(self) -> str:
+        """What finds the model again on this machine: a shipped model's name, or the path."""
+        shipped = self.path.resolve().parent in [root.resolve() for root in _shipped_roots()]
+        return self.name if shipped else str(self.path)
+
     def has(self, part: str) -> bool:
         """Say whether the folder holds `part`."""
         return part in self.config and (self.path / f"{part}.safetensors").is_file()

@@ -63,7 +63,7 @@ def pytest_runtest_makereport(
     """Fail where ffmpeg was promised (CI) and a test skipped for the lack of it all the same."""
     report = yield
     if report.skipped and os.environ.get("SOUNDGEN_REQUIRE_FFMPEG") == "1":
-        reason = str(report.longrepr)
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
         if "ffmpeg" in reason:
             report.outcome = "failed"
             report.longrepr = f"SOUNDGEN_REQUIRE_FFMPEG=1 allows no such skip: {reason}"

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from soundgen.errors import InputError
 
 # Bare streams of frames, as `sniff` names them.
-_WITHOUT_LENGTH = ("AAC", "AC-3", "AMR", "MPEG video", "MPEG transport stream")
+_WITHOUT_LENGTH = ("AAC", "AC-3", "AMR", "MPEG video", "MPEG transport stream",
+                   "without a length")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def probe_media(path: Path, name: str, kind: str) -> MediaInfo:
     Args:
         path: The file.
         name: What messages call it.
-        kind: What its first bytes say it is, such as "MP4".
+        kind: What its first bytes say it is, such as "MP4"; ends in "without a length" if that is
+            why ffmpeg is asked.
 
     Raises:
         InputError: ffmpeg is missing, or the file is damaged or holds no sound.
@@ -74,7 +76,7 @@ def probe_media(path: Path, name: str, kind: str) -> MediaInfo:
         sample_rate=rate,
         channels=channels,
         duration_s=float(stream.get("duration", container.get("duration", 0.0))),
-        duration_is_known=kind not in _WITHOUT_LENGTH,
+        duration_is_known=not kind.endswith(_WITHOUT_LENGTH),
         codec=str(stream.get("codec_name", kind)),
         tags={key.lower(): str(value) for key, value in tags.items()},
     )

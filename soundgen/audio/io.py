@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,19 +14,32 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from soundgen.audio.ffmpeg import MediaInfo, decode_media, ffmpeg_path, probe_media
+from soundgen.audio.ffmpeg import MediaInfo, decode_media
 from soundgen.audio.resample import resample, resample_stream, to_mono
-from soundgen.audio.sniff import missing_bytes, read_head, sniff
-from soundgen.audio.tags import (
-    check_tags,
-    clean_tags,
-    read_id3_tags,
-    set_soundfile_tags,
-    write_id3_tags,
+from soundgen.audio.source import (
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    AudioInfo,
+    decoder_reason,
+    inspect_file,
 )
+from soundgen.audio.tags import check_tags, set_soundfile_tags, write_id3_tags
 from soundgen.audio.waveform import Waveform
 from soundgen.errors import InputError, UsageError
 from soundgen.files import atomic_path
+
+__all__ = [
+    "MAX_SAMPLE_RATE",
+    "MIN_SAMPLE_RATE",
+    "AudioInfo",
+    "blocks_mono",
+    "check_format",
+    "conversion_notice",
+    "probe",
+    "read_audio",
+    "read_mono",
+    "write_audio",
+]
 
 # suffix -> libsndfile's format and the default subtype
 FORMATS: dict[str, tuple[str, str]] = {
@@ -38,8 +49,6 @@ FORMATS: dict[str, tuple[str, str]] = {
     ".opus": ("OGG", "OPUS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
-# The range in which resampling makes sense; headers outside it are damaged.
-MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 100, 1_536_000
 # What one read may take in memory, whatever rate and channel count a header claims: 16 MiB.
 _MAX_BLOCK_VALUES = 1 << 22
 # libsndfile hands a whole write to the Vorbis encoder's stack; a long one overflows it.
@@ -47,35 +56,12 @@ _WRITE_FRAMES = 1 << 16
 _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 
-@dataclass(frozen=True)
-class AudioInfo:
-    """What an audio file holds.
-
-    Attributes:
-        sample_rate: Hz.
-        channels: Number of channels.
-        num_samples: Samples in each channel, as the header has it (estimated for some formats).
-        duration_s: num_samples / sample_rate.
-        format: "WAV", "FLAC", "OGG", "MP3" ..., or what ffmpeg was needed for: "MP4", "WMA" ...
-        subtype: How samples are coded: "PCM_16", "VORBIS", "aac" ...
-        tags: Lower-case names ("title", "comment", "artist", "license" ...) to text.
-    """
-
-    sample_rate: int
-    channels: int
-    num_samples: int
-    duration_s: float
-    format: str
-    subtype: str
-    tags: dict[str, str] = field(default_factory=dict)
-
-
 def probe(path: Path) -> AudioInfo:
     """Return what a file holds, from its header; the content decides the format, not the name.
 
     A file that is missing, empty, not audio, or shorter than its header says is an `InputError`.
     """
-    return _inspect(path, str(path))[0]
+    return inspect_file(path, str(path))[0]
 
 
 def read_audio(path: Path) -> Waveform:
@@ -84,7 +70,7 @@ def read_audio(path: Path) -> Waveform:
     It is an `InputError` where `probe` says so, and if it is damaged or truncated or holds NaN or
     infinite samples.
     """
-    info, media = _inspect(path, str(path))
+    info, media = inspect_file(path, str(path))
     blocks = list(_blocks(path, str(path), info, media, _MAX_BLOCK_VALUES // info.channels))
     if not blocks:
         return Waveform(np.zeros((info.channels, 0), dtype=np.float32), info.sample_rate)
@@ -130,7 +116,7 @@ def blocks_mono(
         float32 `[T]`, never empty; together what `read_mono` returns.
     """
     with _as_file(source) as (path, name):
-        info, media = _inspect(path, name)
+        info, media = inspect_file(path, name)
         frames = max(1, int(block_s * info.sample_rate))
         frames = min(frames, _MAX_BLOCK_VALUES // info.channels)
         blocks = _blocks(path, name, info, media, frames)
@@ -222,90 +208,6 @@ _RATES: dict[str, tuple[int, ...]] = {
 _MAX_CHANNELS = {".flac": 8, ".mp3": 2}
 
 
-def _inspect(path: Path, name: str) -> tuple[AudioInfo, MediaInfo | None]:
-    """Return what `path` holds, and ffprobe's view if soundfile cannot read it."""
-    head = _check_readable(path, name)
-    media: MediaInfo | None = None
-    with path.open("rb", buffering=0) as stream:  # libsndfile reads on from the same position
-        lost = missing_bytes(stream)
-        if lost:
-            raise InputError(
-                f"{name}: truncated: {lost} bytes fewer than its header promises",
-                hint="get the file again, or open and save it in an audio editor",
-            )
-        stream.seek(0)
-        try:
-            with soundfile.SoundFile(stream.fileno(), closefd=False) as file:
-                tags = clean_tags(file.copy_metadata())
-                info = AudioInfo(
-                    sample_rate=file.samplerate,
-                    channels=file.channels,
-                    num_samples=file.frames,
-                    duration_s=file.frames / max(file.samplerate, 1),
-                    format=file.format,
-                    subtype=file.subtype,
-                    tags=tags,
-                )
-        except soundfile.LibsndfileError as error:
-            media = _inspect_media(path, name, head, error)
-            info = AudioInfo(
-                sample_rate=media.sample_rate,
-                channels=media.channels,
-                num_samples=round(media.duration_s * media.sample_rate),
-                duration_s=media.duration_s,
-                format=sniff(head)[0],
-                subtype=media.codec,
-                tags=clean_tags(media.tags),
-            )
-        else:
-            info.tags.update(read_id3_tags(stream, info.format))
-    if not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
-        raise InputError(f"{name}: has an impossible sample rate of {info.sample_rate} Hz")
-    return info, media
-
-
-def _inspect_media(path: Path, name: str, head: bytes, error: Any) -> MediaInfo:
-    what, kind = sniff(head)
-    if kind in ("media", "audio"):
-        # An "audio" file that soundfile refuses may hold a codec that ffmpeg knows (Speex, ADPCM).
-        try:
-            return probe_media(path, name, what)
-        except InputError as refused:
-            if kind == "media":
-                raise
-            hint = "" if ffmpeg_path() else "if it plays elsewhere, ffmpeg is needed to read it"
-            raise InputError(
-                f"{name}: a damaged {what} file{_reason(error)}", hint=hint
-            ) from refused
-    raise InputError(f"{name}: not an audio file ({what})")
-
-
-def _check_readable(path: Path, name: str) -> bytes:
-    """Return the first bytes of a regular file with something in it."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise InputError(f"{name}: is a folder, not an audio file")
-        if not stat.S_ISREG(mode):
-            # Opening a pipe that nobody writes to would wait for ever.
-            raise InputError(f"{name}: not a regular file ({file_kind(mode)})")
-        head = read_head(path)
-    except OSError as error:
-        dangling = path.is_symlink() and not path.exists()
-        why = "a link to a file that does not exist" if dangling else error.strerror
-        raise InputError(f"{name}: cannot be read ({why})") from error
-    if not head:
-        raise InputError(f"{name}: an empty file")
-    return head
-
-
-def file_kind(mode: int) -> str:
-    """Name what a `st_mode` that is neither file nor folder stands for."""
-    names = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
-             stat.S_IFBLK: "a device"}  # fmt: skip
-    return names.get(stat.S_IFMT(mode), "special")
-
-
 def _blocks(
     path: Path, name: str, info: AudioInfo, media: MediaInfo | None, frames: int
 ) -> Iterator[NDArray[np.float32]]:
@@ -335,7 +237,9 @@ def _soundfile_blocks(
                 yield block
     except soundfile.LibsndfileError as error:
         at = _seconds(decoded, info)
-        raise InputError(f"{name}: damaged: decoding stops at {at}{_reason(error)}") from error
+        raise InputError(
+            f"{name}: damaged: decoding stops at {at}{decoder_reason(error)}"
+        ) from error
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror})") from error
     # Headers of MP3 promise a length only within the encoder's padding.
@@ -343,13 +247,6 @@ def _soundfile_blocks(
     if decoded < promised:
         whole = _seconds(info.num_samples, info)
         raise InputError(f"{name}: truncated: {_seconds(decoded, info)} of {whole} decode")
-
-
-def _reason(error: Any) -> str:
-    """Return libsndfile's reason in brackets, where it has one to give."""
-    text = str(error.error_string or "").strip().removeprefix("Error :").strip(" .")
-    # What it says of an MP3 without a single whole frame is untrue.
-    return f" ({text})" if text and "does not exist" not in text else ""
 
 
 def _seconds(num_samples: int, info: AudioInfo) -> str:

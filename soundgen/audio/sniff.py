@@ -1,12 +1,8 @@
-"""What a file is by its first bytes, and whether a WAV or AIFF holds what its header promises."""
+"""What a file is by its first bytes."""
 
 from __future__ import annotations
 
-import os
-import struct
-from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 # Bytes 4-8 say what an ISO media file or a RIFF file is; those have rows of their own below.
 _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
@@ -49,7 +45,6 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"MZ", "a program", "other"),
 )
 _HEAD_BYTES = 512
-_UNKNOWN_SIZES = {0, 0xFFFFFFFF}  # what programs write that stream a WAV into a pipe
 
 
 def sniff(head: bytes) -> tuple[str, str]:
@@ -77,43 +72,6 @@ def read_head(path: Path) -> bytes:
     """Return the first bytes of a file, enough for `sniff`; an `OSError` passes."""
     with path.open("rb") as stream:
         return stream.read(_HEAD_BYTES)
-
-
-def missing_bytes(stream: BinaryIO | FileIO) -> int:
-    """Return how many bytes of audio a WAV or AIFF header promises and the file does not hold.
-
-    libsndfile shortens a cut-off file in silence; 0 is also the answer for other formats and for
-    headers written before the length was known.
-    """
-    size = os.fstat(stream.fileno()).st_size
-    stream.seek(0)
-    form = stream.read(12)
-    if form[:4] in (b"RIFF", b"RF64") and form[8:12] == b"WAVE":
-        order, data_id = "<", b"data"
-    elif form[:4] == b"RIFX" and form[8:12] == b"WAVE":
-        order, data_id = ">", b"data"
-    elif form[:4] == b"FORM" and form[8:12] in (b"AIFF", b"AIFC"):
-        order, data_id = ">", b"SSND"
-    else:
-        return 0
-    long_size = None  # RF64 keeps the true size of its data in the chunk ds64
-    while len(header := stream.read(8)) == 8:
-        chunk_id, length = header[:4], struct.unpack(f"{order}I", header[4:])[0]
-        start = stream.tell()
-        if chunk_id == b"ds64":
-            sizes = stream.read(16)
-            if len(sizes) == 16:
-                long_size = struct.unpack("<Q", sizes[8:])[0]
-        if chunk_id == data_id:
-            if form[:4] == b"RF64" and length == 0xFFFFFFFF and long_size is not None:
-                length = long_size
-            elif length in _UNKNOWN_SIZES:
-                return 0
-            return int(max(0, start + length - size))
-        if start + length > size:
-            return int(start + length - size)
-        stream.seek(start + length + length % 2)
-    return 0
 
 
 def _describe(head: bytes) -> str:

@@ -99,7 +99,7 @@ def read_id3_tags(stream: BinaryIO | FileIO, file_format: str) -> dict[str, str]
         text = "; ".join(str(part) for part in getattr(frame, "text", ()))
         if frame.FrameID in names:
             tags[names[frame.FrameID]] = text
-        elif frame.FrameID == "COMM" and (not frame.desc or "comment" not in tags):
+        elif frame.FrameID == "COMM" and not frame.desc.startswith("iTun"):  # volume and the like
             tags["comment"] = text
         elif frame.FrameID == "TXXX":
             tags[frame.desc.lower()] = text

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soundgen.audio.io import file_kind
 from soundgen.audio.sniff import read_head, sniff
+from soundgen.audio.source import file_kind
 from soundgen.data.names import text_name
 from soundgen.errors import InputError
 

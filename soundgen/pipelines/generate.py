@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from soundgen.audio.io import check_format, probe, write_audio
 from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
-from soundgen.errors import InputError, SoundgenError
+from soundgen.errors import InputError
 from soundgen.files import check_output
 from soundgen.pipelines.describe import read_making
 from soundgen.progress import Progress, SilentProgress
@@ -163,7 +163,7 @@ def _make(
             drawn_with = request.seed ^ _REDRAW_OFFSET
             (sound,) = _draw(model, [request], [drawn_with], progress)
             if _is_silent(sound):
-                raise SoundgenError(
+                raise InputError(
                     f"'{request.prompt}': came out silent twice, with seeds {request.seed} and "
                     f"{drawn_with}",
                     hint="try another --seed, or other words",
@@ -234,7 +234,7 @@ def _write(model: Model, request: SoundRequest, sound: Sound, drawn_with: int) -
     making = {
         **_making(request, model.digest),
         "drawn_with": drawn_with,
-        "model": model.folder.name,
+        "model": model.folder.reference,
         "device": model.device.type,
         "dtype": "float32",
         "soundgen": version("soundgen"),

@@ -28,7 +28,7 @@ from soundgen.codec.quantizer import capacity_used
 from soundgen.config import from_dict, to_dict
 from soundgen.data.manifest import Clip, read_manifest
 from soundgen.data.segments import SegmentSampler, prefetch
-from soundgen.errors import CheckpointError, SoundgenError
+from soundgen.errors import CheckpointError, ConfigError
 from soundgen.evaluation.codec_metrics import mel_distance
 from soundgen.files import folder_lock
 from soundgen.nn.conv import fold_weight_norm
@@ -323,7 +323,7 @@ def _watch_codebooks(run: CodecRun) -> dict[str, float]:
     collapsed = float(perplexity.min()) < _COLLAPSED_SHARE * quantizer.codebook_size
     run.num_collapsed = run.num_collapsed + 1 if collapsed else 0
     if run.num_collapsed >= _MAX_COLLAPSED_STEPS:
-        raise SoundgenError(
+        raise ConfigError(
             f"step {run.step}: codebook {int(perplexity.argmin())} has used fewer than "
             f"{_COLLAPSED_SHARE:.0%} of its codes for {_MAX_COLLAPSED_STEPS} steps",
             hint="lower optimiser.learning_rate, or start the quantizer later",
@@ -380,7 +380,7 @@ def _draw_n_q(choices: tuple[int, ...], batch_size: int) -> Tensor:
 def _skip(run: CodecRun) -> None:
     run.num_skipped += 1
     if run.num_skipped >= _MAX_SKIPPED_IN_A_ROW:
-        raise SoundgenError(
+        raise ConfigError(
             f"step {run.step}: {run.num_skipped} steps in a row were not finite",
             hint="lower optimiser.learning_rate and resume from the last checkpoint",
         )

@@ -16,7 +16,7 @@ from soundgen.checkpoint import ModelFolder, resolve_model, save_model_folder
 from soundgen.config import from_dict, to_dict
 from soundgen.data.segments import prefetch
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
-from soundgen.errors import CheckpointError, ConfigError, SoundgenError
+from soundgen.errors import CheckpointError, ConfigError
 from soundgen.files import folder_lock
 from soundgen.lm.conditioning import TextCondition, TimeCondition
 from soundgen.lm.config import LMConfig
@@ -286,7 +286,7 @@ def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]
     else:
         run.num_skipped += 1
         if run.num_skipped >= _MAX_SKIPPED_IN_A_ROW:
-            raise SoundgenError(
+            raise ConfigError(
                 f"step {run.step}: {run.num_skipped} steps in a row were not finite",
                 hint="lower optimiser.learning_rate and resume from the last checkpoint",
             )

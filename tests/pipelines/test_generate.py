@@ -71,9 +71,9 @@ def test_a_prompt_in_a_batch_of_eight_sounds_as_it_does_alone(
 ) -> None:
     list(generate([request(tmp_path / "alone.wav", seed=5)], model=str(tiny_model)))
     longer = "a very long prompt with many words about noise and clicks and sweeps number "
-    batch = [
-        request(tmp_path / f"{i}.wav", prompt=longer + str(i), seed=i) for i in range(3)
-    ] + [request(tmp_path / "among.wav", seed=5)]
+    batch = [request(tmp_path / f"{i}.wav", prompt=longer + str(i), seed=i) for i in range(3)] + [
+        request(tmp_path / "among.wav", seed=5)
+    ]
     batch += [request(tmp_path / f"{i}.wav", prompt=longer * 2, seed=i) for i in range(4, 8)]
     assert len(list(generate(batch, model=str(tiny_model)))) == 8
     assert np.array_equal(samples(tmp_path / "alone.wav"), samples(tmp_path / "among.wav"))
@@ -146,7 +146,12 @@ def test_a_model_with_t5_trains_loads_and_generates(
     ],
 )
 def test_what_cannot_be_is_one_line_and_its_exit_code(
-    soundgen: RunSoundgen, tiny_model: Path, tmp_path: Path, options: list[str], code: int, words: str
+    soundgen: RunSoundgen,
+    tiny_model: Path,
+    tmp_path: Path,
+    options: list[str],
+    code: int,
+    words: str,
 ) -> None:
     if options[-1] == "cuda":
         import torch

@@ -48,8 +48,8 @@ def command(kind: str, out: Path, *options: str | Path) -> list[str]:
     return [*base, "--out", str(out), *map(str, options), *sets, "--device", "cpu"]
 
 
-def kill_after_line(arguments: list[str], run: Path, *, lines: int, number: int) -> int:
-    """Start a training, send it a signal once it has logged `lines` lines, return its exit code."""
+def signalled(arguments: list[str], run: Path, *, lines: int, number: int) -> tuple[int, str]:
+    """Start a training, signal it once it has logged `lines` lines; return exit code and stderr."""
     process = subprocess.Popen(
         arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -61,8 +61,24 @@ def kill_after_line(arguments: list[str], run: Path, *, lines: int, number: int)
             break
         time.sleep(0.01)
     _, err = process.communicate(timeout=240)
-    kill_after_line.stderr = err  # type: ignore[attr-defined]
-    return process.returncode
+    return process.returncode, err
+
+
+@pytest.fixture(scope="module")
+def whole_codec(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short codec training that nothing interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "codec"
+    subprocess.run(command("codec", out, "--data", dataset), check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def whole_lm(tiny_codec: Path, token_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short language-model training that nothing interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "lm"
+    options = ("--data", token_cache, "--codec", tiny_codec)
+    subprocess.run(command("lm", out, *options), check=True, capture_output=True)
+    return out
 
 
 def test_the_codec_learns_with_all_five_losses(tiny_codec: Path) -> None:
@@ -93,52 +109,47 @@ def test_the_run_folder_is_a_whole_model_folder(tiny_model: Path) -> None:
 
 @pytest.mark.parametrize("lines", [2, 5])
 def test_a_codec_training_killed_and_resumed_ends_as_if_unbroken(
-    dataset: Path, tmp_path: Path, lines: int
+    dataset: Path, whole_codec: Path, tmp_path: Path, lines: int
 ) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    broken = tmp_path / "broken"
     options = ("--data", dataset)
-    subprocess.run(command("codec", whole, *options), check=True, capture_output=True)
-    code = kill_after_line(
+    code, _ = signalled(
         command("codec", broken, *options), broken, lines=lines, number=signal.SIGKILL
     )
     assert code == -signal.SIGKILL
     resumed = [] if not (broken / "state.pt").exists() else ["--resume"]
-    subprocess.run(
-        [*command("codec", broken, *options), *resumed], check=True, capture_output=True
-    )
-    assert_same_weights(whole, broken, "codec")
+    subprocess.run([*command("codec", broken, *options), *resumed], check=True, capture_output=True)
+    assert_same_weights(whole_codec, broken, "codec")
 
 
 def test_a_language_model_training_killed_and_resumed_ends_as_if_unbroken(
-    tiny_codec: Path, token_cache: Path, tmp_path: Path
+    tiny_codec: Path, token_cache: Path, whole_lm: Path, tmp_path: Path
 ) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    broken = tmp_path / "broken"
     options = ("--data", token_cache, "--codec", tiny_codec)
-    subprocess.run(command("lm", whole, *options), check=True, capture_output=True)
-    code = kill_after_line(command("lm", broken, *options), broken, lines=4, number=signal.SIGKILL)
+    code, _ = signalled(command("lm", broken, *options), broken, lines=4, number=signal.SIGKILL)
     assert code == -signal.SIGKILL
-    subprocess.run(
-        [*command("lm", broken, *options), "--resume"], check=True, capture_output=True
-    )
-    assert_same_weights(whole, broken, "lm")
+    subprocess.run([*command("lm", broken, *options), "--resume"], check=True, capture_output=True)
+    assert_same_weights(whole_lm, broken, "lm")
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_training_saves_and_says_how_to_go_on(
-    tiny_codec: Path, token_cache: Path, tmp_path: Path, number: int, expected: int
+    tiny_codec: Path,
+    token_cache: Path,
+    whole_lm: Path,
+    tmp_path: Path,
+    number: int,
+    expected: int,
 ) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    broken = tmp_path / "broken"
     options = ("--data", token_cache, "--codec", tiny_codec)
-    code = kill_after_line(command("lm", broken, *options), broken, lines=1, number=number)
+    code, message = signalled(command("lm", broken, *options), broken, lines=1, number=number)
     assert code == expected
-    message = kill_after_line.stderr  # type: ignore[attr-defined]
     assert "--resume" in message and "Traceback" not in message
     assert (broken / "state.pt").exists()
-    subprocess.run(
-        [*command("lm", broken, *options), "--resume"], check=True, capture_output=True
-    )
-    subprocess.run(command("lm", whole, *options), check=True, capture_output=True)
-    assert_same_weights(whole, broken, "lm")
+    subprocess.run([*command("lm", broken, *options), "--resume"], check=True, capture_output=True)
+    assert_same_weights(whole_lm, broken, "lm")
 
 
 def test_seanet_trains_and_round_trips(dataset: Path, tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_a_header_written_before_the_length_was_known(tmp_path: Path) -> None:
     soundfile.write(path, sweep().T, 16000)
     data = bytearray(path.read_bytes())
     where = data.index(b"data") + 4
-    for unknown in (0xFFFFFFFF, 0):
+    for unknown in (0xFFFFFFFF, 0, 0x7FFFF000):
         data[where : where + 4] = struct.pack("<I", unknown)
         path.write_bytes(data)
         probe(path)  # not called truncated

@@ -23,9 +23,7 @@ def wave(seed: int = 0) -> torch.Tensor:
 
 
 def mel(ours: torch.Tensor, theirs: torch.Tensor, l2_weight: float = 0.0) -> float:
-    return float(
-        mel_loss(ours, theirs, windows=WINDOWS, sample_rate=16_000, l2_weight=l2_weight)
-    )
+    return float(mel_loss(ours, theirs, windows=WINDOWS, sample_rate=16_000, l2_weight=l2_weight))
 
 
 def test_reconstruction_losses_are_zero_on_equals_and_grow_with_distance() -> None:

@@ -27,9 +27,7 @@ CONFIGS = {
         latent_dim=16,
         num_codebooks=3,
         codebook_size=32,
-        spectral=SpectralConfig(
-            encoder_dim=24, encoder_layers=2, decoder_dim=24, decoder_layers=3
-        ),
+        spectral=SpectralConfig(encoder_dim=24, encoder_layers=2, decoder_dim=24, decoder_layers=3),
     ),
 }
 
@@ -99,9 +97,7 @@ def test_seanet_is_causal_to_the_frame() -> None:
         other = latents.clone()
         other[:, :, 10:] = 0.0
         ours, theirs = codec.decoder(latents), codec.decoder(other)
-    torch.testing.assert_close(
-        ours[:, :, : 10 * HOP], theirs[:, :, : 10 * HOP], rtol=0, atol=1e-6
-    )
+    torch.testing.assert_close(ours[:, :, : 10 * HOP], theirs[:, :, : 10 * HOP], rtol=0, atol=1e-6)
 
 
 def test_seanet_streams_frame_by_frame() -> None:

@@ -120,8 +120,10 @@ def test_codes_of_a_wrong_shape_are_refused(
 
 
 @pytest.mark.parametrize("code", [-1, 128])
-def test_a_code_outside_the_codebook_is_refused(trained: ResidualVectorQuantizer, code: int) -> None:
-    with pytest.raises(ShapeError, match="0..127"):
+def test_a_code_outside_the_codebook_is_refused(
+    trained: ResidualVectorQuantizer, code: int
+) -> None:
+    with pytest.raises(ShapeError, match=r"0\.\.127"):
         trained.decode(torch.full((1, 1, 3), code))
 
 

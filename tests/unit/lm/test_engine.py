@@ -68,17 +68,13 @@ def generate(engine: Engine, plans: list[SoundPlan], settings: SamplingSettings 
 
 def test_steps_equal_the_forward_pass(model: LanguageModel, engine: Engine) -> None:
     codes = torch.randint(0, 32, (1, 3, 30), generator=torch.Generator().manual_seed(1))
-    inputs, _, _ = training_pair(
-        codes, torch.tensor([30]), torch.tensor([True]), CONFIG.special
-    )
+    inputs, _, _ = training_pair(codes, torch.tensor([30]), torch.tensor([True]), CONFIG.special)
     prompt = text(4, 1)
     with torch.no_grad():
         whole = model(inputs, prompt, TimeCondition(torch.tensor([0.0]), torch.tensor([0.6])))
         window, pooled = engine.prepare_window([prompt])
         x = model.embed(inputs) + engine.times(0.0, 0.6)[None, :33] + pooled[:, None]
-        steps = [
-            engine.logits(engine.run_layers(x[:, s : s + 1], window, s)) for s in range(33)
-        ]
+        steps = [engine.logits(engine.run_layers(x[:, s : s + 1], window, s)) for s in range(33)]
     torch.testing.assert_close(torch.stack(steps, dim=2), whole, rtol=0, atol=2e-5)
 
 
