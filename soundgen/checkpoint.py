@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soundgen.errors import CheckpointError
+from soundgen.errors import CheckpointError, OutputError
 from soundgen.files import atomic_path
 
 if TYPE_CHECKING:
@@ -143,13 +143,16 @@ def open_model_folder(path: Path) -> ModelFolder:
             f"{file}: format {version} is newer than this program knows ({FORMAT_VERSION})",
             hint="update soundgen",
         )
+    for name in (*PARTS, "text_encoder", "digests"):
+        if not isinstance(config.get(name, {}), dict):
+            raise CheckpointError(f"{file}: '{name}' is not a table")
     return ModelFolder(path, config)
 
 
 def save_model_folder(
     path: Path, sections: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]
 ) -> ModelFolder:
-    """Write a model folder; parts that are there and not given stay.
+    """Write a model folder. The sections replace those that are there; weights not given stay.
 
     Args:
         path: The folder; made if missing.
@@ -159,13 +162,17 @@ def save_model_folder(
     Raises:
         OutputError: It cannot be written.
     """
+    import safetensors
     import safetensors.torch
 
     path.mkdir(parents=True, exist_ok=True)
     for part, weights in tensors.items():
         with atomic_path(path / f"{part}.safetensors") as temporary:
             plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-            safetensors.torch.save_file(plain, temporary)
+            try:
+                safetensors.torch.save_file(plain, temporary)
+            except safetensors.SafetensorError as error:
+                raise OutputError(f"{path}: cannot be written ({error})") from error
     config: dict[str, Any] = {"format_version": FORMAT_VERSION, **sections}
     config["digests"] = compute_digests(path, config)
     with atomic_path(path / CONFIG_FILE) as temporary:
@@ -206,11 +213,13 @@ def resolve_model(name_or_path: str) -> ModelFolder:
     if name_or_path.startswith(HUB_PREFIX):
         return open_model_folder(_fetch_from_hub(name_or_path.removeprefix(HUB_PREFIX)))
     path = Path(name_or_path)
-    if path.is_dir():
+    if (path / CONFIG_FILE).is_file():
         return open_model_folder(path)
     for root in _shipped_roots():
         if (root / name_or_path / CONFIG_FILE).is_file():
             return open_model_folder(root / name_or_path)
+    if path.is_dir():
+        return open_model_folder(path)
     shipped = ", ".join(folder.name for folder in shipped_models()) or "none"
     raise CheckpointError(
         f"{name_or_path}: no such model", hint=f"name a model folder, or one that ships: {shipped}"

@@ -10,7 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LOG_FLOOR = 1e-4
-"""Added to mel magnitudes before the logarithm; -80 dB below a full-scale sinusoid's order."""
+"""Added to mel magnitudes before the logarithm, as the codec's targets define their measure.
+
+Magnitudes are not normalised by the window, so this is about -134 dB of full scale at 2048 samples
+and -98 dB at 32: digital silence is far away, and near-silent bins count as much as loud ones.
+"""
 
 MEL_WINDOWS = (64, 128, 256, 512, 1024, 2048)
 """Windows of the multi-scale mel distance, samples."""
@@ -24,7 +28,7 @@ def num_mels_for(window: int) -> int:
 def stft_magnitude(wav: Tensor, window: int, *, hop_length: int) -> Tensor:
     """Return |STFT| of `wav` `[B, T]` under a Hann window, `[B, bins, frames]`.
 
-    Frames are centred, zeros stand outside; unit: amplitude times window / 2.
+    Frames are centred, zeros stand outside; a full-scale sinusoid gives window / 4.
     """
     margin = window // 2
     frames = F.pad(wav, (margin, margin)).unfold(1, window, hop_length) * _hann(window, wav.device)
@@ -33,10 +37,10 @@ def stft_magnitude(wav: Tensor, window: int, *, hop_length: int) -> Tensor:
     return (parts.square().sum(dim=-1) + 1e-12).sqrt().transpose(1, 2)
 
 
-def log_mel(wav: Tensor, window: int, *, sample_rate: int, num_mels: int | None = None) -> Tensor:
+def log_mel(wav: Tensor, window: int, *, sample_rate: int) -> Tensor:
     """Return the natural log-mel spectrum of `wav` `[B, T]`, `[B, M, frames]`, hop window / 4."""
     magnitude = stft_magnitude(wav, window, hop_length=window // 4)
-    bank = _mel_bank(window, num_mels or num_mels_for(window), sample_rate, wav.device)
+    bank = _mel_bank(window, num_mels_for(window), sample_rate, wav.device)
     return (bank @ magnitude + LOG_FLOOR).log()
 
 

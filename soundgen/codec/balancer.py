@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -40,18 +41,20 @@ class Balancer:
             (gradient,) = torch.autograd.grad(loss, [wav], retain_graph=True)
             # Mean over the batch of each item's norm, in fp32.
             norm = float(gradient.detach().float().flatten(1).norm(dim=1).mean())
-            average = self._average(name, norm)
-            total += gradient * (self.weights[name] / share / max(average, 1e-12))
+            total += gradient * (self.weights[name] / share / self._average(name, norm))
         if unbalanced.requires_grad:
             torch.autograd.backward([wav, unbalanced], [total, None])
         else:
             wav.backward(total)
 
     def _average(self, name: str, norm: float) -> float:
+        if not math.isfinite(norm):
+            # The step will be skipped; its norm must not stay in the average for good.
+            return 1.0
         # Adam's bias correction, so that the first steps are not divided by almost nothing.
         self.averages[name] = self.decay * self.averages.get(name, 0.0) + (1 - self.decay) * norm
         self.corrections[name] = self.decay * self.corrections.get(name, 0.0) + (1 - self.decay)
-        return self.averages[name] / self.corrections[name]
+        return max(self.averages[name] / self.corrections[name], 1e-12)
 
     def state_dict(self) -> dict[str, dict[str, float]]:
         """Return what a resumed run needs."""

@@ -22,6 +22,16 @@ class SeanetConfig:
     """Channel reduction inside a residual unit."""
     num_lstm_layers: int = 2
 
+    def __post_init__(self) -> None:
+        """Refuse sizes below one."""
+        for name in ("num_filters", "kernel_size", "residual_kernel_size", "dilation_base"):
+            _at_least(self, name, 1)
+        _at_least(self, "compress", 1)
+        _at_least(self, "num_residual_layers", 0)
+        _at_least(self, "num_lstm_layers", 0)
+        if self.num_filters % self.compress:
+            raise ValueError(f"num_filters must be a multiple of compress ({self.compress})")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpectralConfig:
@@ -45,7 +55,12 @@ class SpectralConfig:
     layer_scale: float = 0.2
 
     def __post_init__(self) -> None:
-        """Refuse windows that do not centre on a frame."""
+        """Refuse sizes below one and windows that do not centre on a frame."""
+        for size in ("encoder_dim", "encoder_layers", "decoder_dim", "decoder_layers"):
+            _at_least(self, size, 1)
+        _at_least(self, "kernel_size", 1)
+        if not 0 < self.expansion < math.inf:
+            raise ValueError(f"expansion must be above 0, got {self.expansion}")
         for name in ("analysis_n_fft", "analysis_wide_n_fft", "synthesis_n_fft"):
             if getattr(self, name) % 2:
                 raise ValueError(f"{name} must be even, got {getattr(self, name)}")
@@ -73,8 +88,7 @@ class CodecConfig:
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
         for name in ("sample_rate", "latent_dim", "num_codebooks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            _at_least(self, name, 1)
         if self.codebook_size < 2 or self.codebook_size > 65_536:
             raise ValueError(f"codebook_size must be in 2..65536, got {self.codebook_size}")
         if not self.strides or min(self.strides) < 1:
@@ -116,3 +130,9 @@ class CodecConfig:
                 f"({self.bandwidth_kbps(1):g} kbit/s)"
             )
         return min(n_q, self.num_codebooks)
+
+
+def _at_least(config: object, name: str, least: int) -> None:
+    value = getattr(config, name)
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -79,10 +79,10 @@ class Codec(nn.Module):
             int64 `[B, n_q, L]` with L = ceil(T / hop_length).
 
         Raises:
-            ShapeError: `wav` is not `[B, 1, T]`, or `n_q` is not in 1..num_codebooks.
+            ShapeError: `wav` is not `[B, 1, T]` or empty, or `n_q` is not in 1..num_codebooks.
         """
-        if wav.ndim != 3 or wav.shape[1] != 1:
-            raise ShapeError(f"wav must be [B, 1, T], got {list(wav.shape)}")
+        if wav.ndim != 3 or wav.shape[1] != 1 or not wav.numel():
+            raise ShapeError(f"wav must be [B, 1, T] and not empty, got {list(wav.shape)}")
         rows = [torch.cat(list(encode_chunks(self, [item[0]], n_q)), dim=1) for item in wav]
         return torch.stack(rows)
 
@@ -91,9 +91,9 @@ class Codec(nn.Module):
         """Turn codes int64 `[B, n_q, L]` into `wav` float32 `[B, 1, L * hop_length]`.
 
         Raises:
-            ShapeError: `codes` is not `[B, n_q, L]`, or a code is out of range.
+            ShapeError: `codes` is not `[B, n_q, L]` or empty, or a code is out of range.
         """
-        if codes.ndim != 3:
-            raise ShapeError(f"codes must be [B, n_q, L], got {list(codes.shape)}")
+        if codes.ndim != 3 or not codes.numel():
+            raise ShapeError(f"codes must be [B, n_q, L] and not empty, got {list(codes.shape)}")
         rows = [torch.cat(list(decode_chunks(self, [item]))) for item in codes]
         return torch.stack(rows).unsqueeze(1)

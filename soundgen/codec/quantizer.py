@@ -161,7 +161,8 @@ class ResidualVectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def _update(self, k: int, vectors: Tensor, codes: Tensor) -> None:
-        if not len(vectors):
+        # What is not finite would stay in the averages for good; the step is skipped anyway.
+        if not len(vectors) or not bool(vectors.isfinite().all()):
             return
         counts = torch.bincount(codes, minlength=self.codebook_size).to(vectors.dtype)
         sums = torch.zeros_like(self.embedding_sum[k]).index_add_(0, codes, vectors)

@@ -137,6 +137,7 @@ def tokenize(
         ),
     ] = None,
     device: DeviceOption = "auto",
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -147,7 +148,7 @@ def tokenize(
     """
     from soundgen.pipelines.tokenize import tokenize as run
 
-    with _saying_how_to_go_on(), console_progress(quiet) as progress:
+    with console_progress(quiet) as progress:
         report = run(
             data=data,
             cache=cache,
@@ -155,6 +156,7 @@ def tokenize(
             variants=variants,
             text_encoder=text_encoder,
             device=device,
+            force=force,
             progress=progress,
         )
     if json:

@@ -21,11 +21,17 @@ from soundgen.commands._terminal import (
     note,
     print_json,
     print_line,
+    report_error,
 )
-from soundgen.errors import OutputError, UsageError
+from soundgen.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from soundgen.pipelines.generate import GenerateResult, GenerateSettings, SoundRequest
+    from soundgen.pipelines.generate import (
+        GenerateFailure,
+        GenerateResult,
+        GenerateSettings,
+        SoundRequest,
+    )
 
 Format = Literal["wav", "flac", "ogg", "opus", "mp3"]
 
@@ -203,8 +209,11 @@ def generate(
         results = pipeline.generate(
             requests, model=model, device=device, threads=threads, force=force, progress=progress
         )
+        failed = False
         for result in results:
-            _show(result, json=json, quiet=quiet)
+            failed |= not _show(result, json=json, quiet=quiet)
+    if failed:
+        raise typer.Exit(ExitCode.INPUT)
 
 
 def parse_duration(text: str) -> float | None:
@@ -314,12 +323,19 @@ def _requests(
     return requests
 
 
-def _show(result: GenerateResult, *, json: bool, quiet: bool) -> None:
+def _show(result: GenerateResult | GenerateFailure, *, json: bool, quiet: bool) -> bool:
+    """Show one result; return whether it is one."""
+    from soundgen.pipelines.generate import GenerateFailure
+
+    if isinstance(result, GenerateFailure):
+        error = result.error
+        report_error(error.message, error.hint, error.exit_code, as_json=json)
+        return False
     if result.warning:
         note(f"warning: {result.warning}", quiet=quiet)
     if json:
         print_json(result)
-        return
+        return True
     print_line(str(result.output))
     if result.skipped:
         note(f"{result.output}: made already with these settings; skipped", quiet=quiet)
@@ -329,3 +345,4 @@ def _show(result: GenerateResult, *, json: bool, quiet: bool) -> None:
             f"made in {result.seconds_spent:.1f} s",
             quiet=quiet,
         )
+    return True

@@ -24,7 +24,7 @@ from soundgen.commands._terminal import (
 from soundgen.errors import Terminated, UsageError
 
 if TYPE_CHECKING:
-    from soundgen.pipelines.train_codec import TrainReport
+    from soundgen.pipelines.training import TrainReport
 
 app = typer.Typer(no_args_is_help=True, help="Train a codec, and a language model over its codes.")
 

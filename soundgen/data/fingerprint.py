@@ -3,7 +3,7 @@
 The *trace* follows how the energy moves between 25 bands, frame by frame (the idea of Haitsma and
 Kalker 2002, "A Highly Robust Audio Fingerprinting System", with a third value for "hardly moves"),
 and finds a piece of a recording inside a longer one. It tells two noises of equal colour apart,
-but a steady tone has next to no trace. The *shape* is the level in 32 bands by 12 equal parts of
+but a steady tone has next to no trace. The *shape* is the level in 64 bands by 12 equal parts of
 the sounding time: it recognises tones and short sounds.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 # resampled through 11 kHz, cut to 8 bit, with noise at -30 dB, and cut at another sample.
 SAMPLE_RATE = 16000
 TRACE_BANDS = 25
-SHAPE_BANDS = 32
+SHAPE_BANDS = 64
 SHAPE_PARTS = 12
 # Longer clips are recognised by their first nine minutes.
 MAX_TRACE_FRAMES = 1 << 15

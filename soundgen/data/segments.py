@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -124,40 +123,56 @@ class SegmentSampler:
     def _piece(self, rng: np.random.Generator, longest: int) -> NDArray[np.float32]:
         chosen = int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1]))
         path = self.root / self.clips[min(chosen, len(self.clips) - 1)].path
-        try:
-            with soundfile.SoundFile(path) as file:
-                if file.samplerate != self.sample_rate or file.channels != 1:
-                    raise InputError(
-                        f"{path}: {file.samplerate} Hz, {file.channels} channels; expected "
-                        f"{self.sample_rate} Hz mono",
-                        hint="convert the dataset with: soundgen dataset prepare",
-                    )
-                start = int(rng.integers(max(0, file.frames - longest) + 1))
-                file.seek(start)
-                audio: NDArray[np.float32] = file.read(longest, dtype="float32")
-        except (OSError, soundfile.LibsndfileError) as error:
-            raise InputError(
-                f"{path}: cannot be read ({error})", hint="check with: soundgen dataset verify"
-            ) from error
-        if not len(audio):
-            raise InputError(f"{path}: is empty", hint="check with: soundgen dataset verify")
-        return audio
+        return read_piece(path, longest, sample_rate=self.sample_rate, rng=rng)
+
+
+def read_piece(
+    path: Path, longest: int, *, sample_rate: int, rng: np.random.Generator | None = None
+) -> NDArray[np.float32]:
+    """Read at most `longest` samples of a prepared clip, float32 `[T]`, T at least 1.
+
+    Args:
+        path: The file.
+        longest: In samples.
+        sample_rate: Hz that it must have.
+        rng: Draws where to begin; at the clip's beginning if `None`.
+
+    Raises:
+        InputError: It is missing, damaged, empty, not finite, or not mono at `sample_rate`.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.samplerate != sample_rate or file.channels != 1:
+                raise InputError(
+                    f"{path}: {file.samplerate} Hz, {file.channels} channels; expected "
+                    f"{sample_rate} Hz mono",
+                    hint="convert the dataset with: soundgen dataset prepare",
+                )
+            if rng is not None:
+                file.seek(int(rng.integers(max(0, file.frames - longest) + 1)))
+            audio: NDArray[np.float32] = file.read(longest, dtype="float32")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error})", hint="check with: soundgen dataset verify"
+        ) from error
+    if not len(audio) or not np.isfinite(audio).all():
+        what = "holds NaN or infinite samples" if len(audio) else "is empty"
+        raise InputError(f"{path}: {what}", hint="check with: soundgen dataset verify")
+    return audio
 
 
 def prefetch(make: Callable[[int], T], first: int, *, ahead: int = 2) -> Generator[T]:
     """Yield `make(first)`, `make(first + 1)`, ... without end, made in a thread ahead of use."""
-    stopped = threading.Event()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as pool:
+        waiting = [pool.submit(make, first + i) for i in range(ahead)]
+        number = first + ahead
         try:
-            waiting: list[Future[T]] = [pool.submit(make, first + i) for i in range(ahead)]
-            number = first + ahead
-            while not stopped.is_set():
+            while True:
                 result = waiting.pop(0).result()
                 waiting.append(pool.submit(make, number))
                 number += 1
                 yield result
         finally:
-            stopped.set()
             for future in waiting:
                 future.cancel()
 

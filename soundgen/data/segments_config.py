@@ -21,7 +21,9 @@ class SegmentConfig:
 
     def __post_init__(self) -> None:
         """Refuse ranges that are none."""
-        if len(self.gain_db) != 2 or self.gain_db[0] > self.gain_db[1]:
+        if len(self.gain_db) != 2 or not -100 <= self.gain_db[0] <= self.gain_db[1] <= 100:
             raise ValueError(f"gain_db must be two numbers, low and high, got {self.gain_db}")
-        if self.segment_s <= 0:
-            raise ValueError(f"segment_s must be above 0, got {self.segment_s}")
+        if not 0 < self.segment_s <= 60:
+            raise ValueError(f"segment_s must be above 0 and at most 60, got {self.segment_s}")
+        if not 0 <= self.mix_probability <= 1:
+            raise ValueError(f"mix_probability must be in [0, 1], got {self.mix_probability}")

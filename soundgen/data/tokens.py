@@ -9,10 +9,11 @@ memory-mapped, so a cache may be larger than memory.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import safetensors
@@ -21,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundgen.errors import CheckpointError
+from soundgen.errors import CheckpointError, OutputError
 from soundgen.files import atomic_path
 from soundgen.training.seeding import sample_rng
 
@@ -41,10 +42,10 @@ class TokenClip:
     Attributes:
         first_frame: Where its codes begin in `codes.u16`.
         num_frames: How many frames it has.
-        duration_s: Length of the sound.
+        duration_s: Length of the sound; more than `num_frames` where it was cut.
         category: As in the manifest.
         split: train or valid.
-        text_ids: Rows of the text table that describe it.
+        text_rows: Rows of the text table that describe it.
     """
 
     first_frame: int
@@ -52,7 +53,7 @@ class TokenClip:
     duration_s: float
     category: str
     split: str
-    text_ids: tuple[int, ...]
+    text_rows: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ class TokenSampler:
         cache, rate = self.cache, self.cache.info.frame_rate
         lengths = [min(clip.num_frames, self.max_frames) for clip in clips]
         codes = np.zeros((len(clips), max(lengths), self.config.n_q), np.int64)
-        starts, ends, text_ids = [], [], []
+        starts, ends, text_rows = [], [], []
         for row, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
             start = int(rng.integers(clip.num_frames - length + 1))
             # Beginnings are where a listener notices: half of the windows are one.
@@ -231,9 +232,10 @@ class TokenSampler:
             first = clip.first_frame + start
             codes[row, :length] = cache.codes[first : first + length, : self.config.n_q]
             starts.append(start / rate)
-            ends.append(start + length == clip.num_frames)
-            text_ids.append(int(rng.choice(clip.text_ids)))
-        rows = torch.tensor(text_ids)
+            # Not of a clip that was cut when it was encoded: its sound goes on.
+            ends.append(start + length >= int(clip.duration_s * rate))
+            text_rows.append(int(rng.choice(clip.text_rows)))
+        rows = torch.tensor(text_rows)
         return TokenBatch(
             codes=torch.from_numpy(codes).transpose(1, 2),
             num_frames=torch.tensor(lengths),
@@ -249,21 +251,36 @@ class TokenSampler:
 class TokenCacheWriter:
     """Writes a cache clip by clip; `finish` makes it one.
 
-    Until then there is no `cache.json`, so a crash leaves nothing that could be mistaken for a
-    whole cache.
+    The codes grow under a temporary name, so a cache that is there stays whole, and a training
+    that reads it undisturbed, until the new one is complete.
 
     Args:
         path: Its folder; made if missing.
         info: What it is made from.
+
+    Raises:
+        OutputError: The folder cannot be written.
     """
 
     def __init__(self, path: Path, info: CacheInfo) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / CACHE_FILE).unlink(missing_ok=True)
         self.path, self.info = path, info
         self._clips: list[TokenClip] = []
         self._num_frames = 0
-        self._codes = (path / CODES_FILE).open("wb")
+        self._growing = path / f".{CODES_FILE}.growing"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._codes = self._growing.open("wb")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def __enter__(self) -> Self:
+        """Return the writer itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close and remove what was not finished."""
+        self._codes.close()
+        self._growing.unlink(missing_ok=True)
 
     def add(
         self,
@@ -272,40 +289,56 @@ class TokenCacheWriter:
         duration_s: float,
         category: str,
         split: str,
-        text_ids: Sequence[int],
+        text_rows: Sequence[int],
     ) -> None:
-        """Append a clip's codes int64 `[n_q, L]`."""
-        self._codes.write(np.ascontiguousarray(codes.T.astype("<u2")).tobytes())
+        """Append a clip's codes int64 `[n_q, L]`.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        try:
+            self._codes.write(np.ascontiguousarray(codes.T.astype("<u2")).tobytes())
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
         self._clips.append(
             TokenClip(
-                self._num_frames, codes.shape[1], duration_s, category, split, tuple(text_ids)
+                self._num_frames, codes.shape[1], duration_s, category, split, tuple(text_rows)
             )
         )
         self._num_frames += codes.shape[1]
 
     def finish(self, states: Tensor, mask: Tensor, pooled: Tensor) -> None:
-        """Write the text table and close the cache.
+        """Write the text table and make the folder a cache.
 
         Args:
             states: float32 `[U, N, D]` of the U distinct texts.
             mask: bool `[U, N]`.
             pooled: float32 `[U, D]`.
+
+        Raises:
+            OutputError: The disk is full.
         """
-        self._codes.close()
         table = {
             "states": states.half().contiguous(),
             "mask": mask.to(torch.uint8).contiguous(),
             "pooled": pooled.half().contiguous(),
         }
+        # From here to the last rename the folder is no cache, rather than a mixture of two.
+        (self.path / CACHE_FILE).unlink(missing_ok=True)
         with atomic_path(self.path / TEXTS_FILE) as temporary:
-            safetensors.torch.save_file(table, temporary)
+            try:
+                safetensors.torch.save_file(table, temporary)
+            except safetensors.SafetensorError as error:
+                raise OutputError(f"{self.path}: cannot be written ({error})") from error
         with atomic_path(self.path / CLIPS_FILE) as temporary:
             lines = (json.dumps(asdict(clip)) for clip in self._clips)
             temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        self._codes.close()
+        os.replace(self._growing, self.path / CODES_FILE)
         with atomic_path(self.path / CACHE_FILE) as temporary:
             temporary.write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
 
 
 def _read_clip(line: str) -> TokenClip:
     row = json.loads(line)
-    return TokenClip(**{**row, "text_ids": tuple(row["text_ids"])})
+    return TokenClip(**{**row, "text_rows": tuple(row["text_rows"])})

@@ -24,9 +24,9 @@ def delay_codes(codes: Tensor, special: int) -> Tensor:
         codes: The codes.
         special: Stands where there is no code.
     """
-    num_codebooks, num_frames = codes.shape[1:]
+    num_codebooks = codes.shape[1]
     rows = [F.pad(codes[:, q], (q, num_codebooks - q), value=special) for q in range(num_codebooks)]
-    return torch.stack(rows, dim=1) if num_frames or rows else codes
+    return torch.stack(rows, dim=1)
 
 
 def undelay_codes(delayed: Tensor) -> Tensor:

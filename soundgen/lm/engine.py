@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundgen.lm.conditioning import Memory, TextCondition, TimeCondition
+from soundgen.lm.delay import undelay_codes
 from soundgen.lm.model import DecoderLayer, LanguageModel
 from soundgen.lm.sampling import SamplingSettings, guide, sample
 from soundgen.nn.attention import rotary_table, rotate
@@ -66,7 +67,9 @@ class Engine:
         self.max_text_tokens = max_text_tokens
         self.device = model.head.weight.device
         self.window_steps = model.config.context_length
-        self.row_tile = find_row_tile(model.head.weight)
+        self.row_tile = find_row_tile(
+            [part.weight for part in model.modules() if isinstance(part, nn.Linear)]
+        )
         self._cos, self._sin = rotary_table(self.window_steps, model.config.head_dim, self.device)
 
     @torch.inference_mode()
@@ -261,11 +264,10 @@ class _Run:
 
     def codes(self) -> list[Tensor]:
         """Return the finished codes, int64 `[K, L]` each."""
-        results = []
-        for item, limit in enumerate(self.limits):
-            rows = [self.delayed[item, q, q : q + limit] for q in range(self.num_codebooks)]
-            results.append(torch.stack(rows).cpu())
-        return results
+        return [
+            undelay_codes(self.delayed[item : item + 1, :, : limit + self.num_codebooks])[0].cpu()
+            for item, limit in enumerate(self.limits)
+        ]
 
     def _draw(self, logits: Tensor) -> Tensor:
         shape = logits.shape[1:]
@@ -309,8 +311,7 @@ class _Run:
 
     def _slide(self) -> None:
         """Begin a new window that keeps the last steps as context."""
-        kept = int(self.engine.window_steps * _KEPT_SHARE) // _TILES[-1] * _TILES[-1]
-        self.origin = self.now - max(kept, 1)
+        self.origin = self.now - max(1, int(self.engine.window_steps * _KEPT_SHARE))
         self.times = self._times()
         self.position = 0
 
@@ -323,25 +324,35 @@ class _Run:
         return torch.stack(rows)
 
 
-def find_row_tile(weight: Tensor) -> int:
+def find_row_tile(weights: Sequence[Tensor]) -> int:
     """Find how many rows make a matrix product's rows independent of their number.
 
     BLAS libraries compute a few rows at a time and use other kernels, with another order of
     summation, for what is left over. Which multiple has no rest differs between processors, so
-    it is tried out, on a product of the model's own shape (milliseconds).
+    it is tried out on every shape that the model has, with the threads that there are
+    (milliseconds).
 
     Args:
-        weight: float32 `[O, D]`.
+        weights: float32 `[O, D]` each.
     """
     generator = torch.Generator().manual_seed(0)
-    probe = torch.randn(_TILES[-1] * 2, weight.shape[1], generator=generator).to(weight.device)
-    with torch.no_grad():
-        whole = F.linear(probe, weight)
-        for tile in _TILES:
-            parts = [F.linear(probe[i : i + tile], weight) for i in range(0, len(probe), tile)]
-            if torch.equal(torch.cat(parts), whole):
-                return tile
+    shapes = {tuple(weight.shape): weight for weight in weights}
+    for tile in _TILES:
+        if all(_rows_agree(weight, tile, generator) for weight in shapes.values()):
+            return tile
+    # No multiple without a rest was found: batches may differ from single prompts by rounding.
     return _TILES[-1]
+
+
+@torch.no_grad()
+def _rows_agree(weight: Tensor, tile: int, generator: torch.Generator) -> bool:
+    probe = torch.randn(16 * tile, weight.shape[1], generator=generator).to(weight.device)
+    whole = F.linear(probe, weight)
+    for num_rows in (tile, 3 * tile, 5 * tile):
+        parts = [F.linear(part, weight) for part in probe.split(num_rows)]
+        if not torch.equal(torch.cat(parts), whole):
+            return False
+    return True
 
 
 def _flat(x: Tensor) -> Tensor:

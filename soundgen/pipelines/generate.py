@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from soundgen.audio.io import check_format, probe, write_audio
 from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
-from soundgen.errors import InputError
+from soundgen.errors import InputError, SoundgenError
 from soundgen.files import check_output
 from soundgen.pipelines.describe import read_making
 from soundgen.progress import Progress, SilentProgress
@@ -68,6 +68,14 @@ class GenerateResult:
     skipped: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateFailure:
+    """One file of several that could not be made; the others go on."""
+
+    output: Path
+    error: SoundgenError
+
+
 def prompt_slug(prompt: str) -> str:
     """Return a file name for a prompt that every file system takes: letters, digits, hyphens."""
     plain = unicodedata.normalize("NFKC", prompt).lower()
@@ -85,7 +93,7 @@ def generate(
     threads: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
-) -> Iterator[GenerateResult]:
+) -> Iterator[GenerateResult | GenerateFailure]:
     """Make sounds, several at a time, and write each as soon as it is there.
 
     A file that its tags show to be the very sound that is asked for is skipped; any other that
@@ -100,7 +108,7 @@ def generate(
         progress: Listens.
 
     Yields:
-        A result for each request.
+        A result for each request, or why there is none if others go on.
 
     Raises:
         SoundgenError: Model, output or device cannot be used; see the message.
@@ -127,7 +135,10 @@ def generate(
     use_threads(threads)
     loaded = load_model(model, device=device)
     for batch in _batches(pending):
-        yield from _make(loaded, batch, progress)
+        for result in _make(loaded, batch, progress):
+            if isinstance(result, GenerateFailure) and len(requests) == 1:
+                raise result.error
+            yield result
 
 
 def _batches(requests: Sequence[SoundRequest]) -> Iterator[list[SoundRequest]]:
@@ -144,7 +155,7 @@ def _batches(requests: Sequence[SoundRequest]) -> Iterator[list[SoundRequest]]:
 
 def _make(
     model: Model, batch: Sequence[SoundRequest], progress: Progress
-) -> Iterator[GenerateResult]:
+) -> Iterator[GenerateResult | GenerateFailure]:
     started = time.monotonic()
     settings = batch[0].settings
     steps = None
@@ -162,13 +173,19 @@ def _make(
         if _is_silent(sound):
             drawn_with = request.seed ^ _REDRAW_OFFSET
             (sound,) = _draw(model, [request], [drawn_with], progress)
-            if _is_silent(sound):
-                raise InputError(
-                    f"'{request.prompt}': came out silent twice, with seeds {request.seed} and "
-                    f"{drawn_with}",
-                    hint="try another --seed, or other words",
-                )
-        _write(model, request, sound, drawn_with)
+        if _is_silent(sound):
+            error = InputError(
+                f"'{request.prompt}': came out silent twice, with seeds {request.seed} and "
+                f"{drawn_with}",
+                hint="try another --seed, or other words",
+            )
+            yield GenerateFailure(output=request.output, error=error)
+            continue
+        try:
+            _write(model, request, sound, drawn_with)
+        except SoundgenError as failed:
+            yield GenerateFailure(output=request.output, error=failed)
+            continue
         yield GenerateResult(
             output=request.output,
             prompt=request.prompt,
@@ -208,6 +225,8 @@ def _is_silent(sound: Sound) -> bool:
 
 def _warning(model: Model, request: SoundRequest, drawn_with: int) -> str:
     warnings = []
+    if request.settings.negative_prompt.strip() and request.settings.cfg_scale == 1:
+        warnings.append("the negative prompt has no effect at a cfg-scale of 1 (no guidance)")
     if model.text_encoder.is_cut(request.prompt):
         warnings.append(
             f"the prompt is longer than the {model.text_encoder.config.max_tokens} tokens that "
@@ -231,12 +250,15 @@ def _making(request: SoundRequest, model_digest: str) -> dict[str, Any]:
 
 
 def _write(model: Model, request: SoundRequest, sound: Sound, drawn_with: int) -> None:
+    import torch
+
     making = {
         **_making(request, model.digest),
         "drawn_with": drawn_with,
         "model": model.folder.reference,
         "device": model.device.type,
         "dtype": "float32",
+        "threads": torch.get_num_threads(),
         "soundgen": version("soundgen"),
     }
     tags = {

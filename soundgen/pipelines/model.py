@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from soundgen.lm.config import LMConfig
 from soundgen.lm.engine import Engine, SoundPlan
 from soundgen.lm.model import LanguageModel
 from soundgen.lm.sampling import SamplingSettings
+from soundgen.pipelines.pool import default_jobs
 from soundgen.text.config import TextEncoderConfig
 from soundgen.text.encoder import TextEncoder, load_text_encoder
 from soundgen.training.device import resolve_device
@@ -183,11 +183,12 @@ class Model:
 
         num_frames = None
         if duration_s is not None:
-            num_frames = max(1, math.ceil(duration_s * self.language_model.config.frame_rate))
+            num_samples = max(1, round(duration_s * self.sample_rate))
+            num_frames = math.ceil(num_samples / self.codec.config.hop_length)
         return [
             SoundPlan(
                 text=condition(row, present=True),
-                negative=condition(len(prompts), present=bool(negative_prompt)),
+                negative=condition(len(prompts), present=bool(negative_prompt.strip())),
                 num_frames=num_frames,
                 generator=torch.Generator().manual_seed(own_seed),
             )
@@ -198,7 +199,7 @@ class Model:
         """Decode codes `[K, L]` to samples, cut to the length asked for and kept below clipping."""
         wav = self.codec.decode(codes[None])[0, 0].numpy()
         if duration_s is not None:
-            wav = wav[: round(duration_s * self.sample_rate)]
+            wav = wav[: max(1, round(duration_s * self.sample_rate))]
         peak = float(np.abs(wav).max(initial=0.0))
         if peak > _PEAK:
             wav = wav * (_PEAK / peak)
@@ -206,8 +207,8 @@ class Model:
 
 
 def use_threads(threads: int | None) -> None:
-    """Compute on this many processor threads; as many as there are cores if `None`."""
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    """Compute on this many processor threads; as many as this process may use if `None`."""
+    torch.set_num_threads(threads or default_jobs())
 
 
 def load_model(name_or_path: str = DEFAULT_MODEL, *, device: str = "auto") -> Model:

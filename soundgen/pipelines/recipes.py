@@ -35,8 +35,12 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         """Refuse rates that cannot work."""
-        if self.learning_rate <= 0 or len(self.betas) != 2:
-            raise ValueError("learning_rate must be above 0 and betas two numbers")
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate must be in (0, 1), got {self.learning_rate}")
+        _check_betas(self.betas)
+        _check_share(self, "decay_start", "final_factor", "weight_decay")
+        if not 0 < self.max_grad_norm:
+            raise ValueError(f"max_grad_norm must be above 0, got {self.max_grad_norm}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +57,15 @@ class CodecLossConfig:
     mel_l2: float = 0.0
     """Weight of l_s's root-mean-square term against its L1 term."""
 
+    def __post_init__(self) -> None:
+        """Refuse weights below 0 and windows that no STFT has."""
+        for name in ("time", "mel", "adversarial", "feature", "commitment", "mel_l2"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if self.time + self.mel <= 0:
+            raise ValueError("time and mel must not both be 0")
+        _check_windows("mel_windows", self.mel_windows)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiscriminatorConfig:
@@ -68,6 +81,13 @@ class DiscriminatorConfig:
     """EnCodec: it overpowers the decoder easily, so it moves in two steps of three."""
     batch_size: int = 16
     """Items of the batch that it sees: a knob for slow machines."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built or trained."""
+        _check_windows("windows", self.windows)
+        _check_betas(self.betas)
+        _check_share(self, "start", "update_probability", "learning_rate")
+        _check_counts(self, "num_filters", "batch_size")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +111,13 @@ class CodecTrainingConfig:
     weights_dtype: Literal["float32", "float16"] = "float16"
 
     def __post_init__(self) -> None:
-        """Refuse counts below one."""
-        for name in ("steps", "batch_size", "kmeans_batches", "log_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        """Refuse counts below one and shares that are none."""
+        _check_counts(
+            self, "steps", "batch_size", "kmeans_batches", "log_every", "checkpoint_every"
+        )
+        _check_share(self, "ema_decay", "quantizer_start")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,10 +170,17 @@ class LMTrainingConfig:
     weights_dtype: Literal["float32", "float16"] = "float16"
 
     def __post_init__(self) -> None:
-        """Refuse counts below one."""
-        for name in ("steps", "batch_frames", "log_every", "checkpoint_every", "valid_batches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        """Refuse counts below one and shares that are none."""
+        _check_counts(
+            self, "steps", "batch_frames", "log_every", "checkpoint_every", "valid_batches"
+        )
+        _check_share(self, "ema_decay", "condition_dropout", "duration_dropout", "label_smoothing")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if self.longest_s <= 0 or self.max_s <= 0:
+            raise ValueError("longest_s and max_s must be above 0")
+        if any(not 0 <= weight < float("inf") for weight in self.codebook_weights):
+            raise ValueError("codebook_weights must be 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +191,41 @@ class LMRecipe:
     training: LMTrainingConfig
     optimiser: OptimiserConfig
     text_encoder: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not fit together."""
+        weights = self.training.codebook_weights
+        if weights and (len(weights) != self.lm.n_q or not sum(weights)):
+            raise ValueError(
+                f"training.codebook_weights must be {self.lm.n_q} numbers (lm.n_q), got {weights}"
+            )
+        if self.training.max_s < self.lm.context_s:
+            raise ValueError(
+                f"training.max_s ({self.training.max_s}) must be at least lm.context_s "
+                f"({self.lm.context_s}): generation would use positions that were never trained"
+            )
+
+
+def _check_counts(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
+
+
+def _check_share(config: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} must be in [0, 1], got {getattr(config, name)}")
+
+
+def _check_betas(betas: tuple[float, ...]) -> None:
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas must be two numbers in [0, 1), got {betas}")
+
+
+def _check_windows(name: str, windows: tuple[int, ...]) -> None:
+    if not windows or any(window < 16 or window % 4 for window in windows):
+        raise ValueError(f"{name} must be multiples of 4 from 16 on, got {windows}")
 
 
 class RecipeEntry(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from soundgen.audio.io import read_mono
 from soundgen.data.manifest import MANIFEST_NAME, Clip, read_manifest
-from soundgen.data.tokens import CACHE_FORMAT, CacheInfo, TokenCacheWriter
-from soundgen.errors import InputError
-from soundgen.files import folder_lock
+from soundgen.data.tokens import CACHE_FILE, CACHE_FORMAT, CacheInfo, TokenCacheWriter
+from soundgen.errors import InputError, OutputError
+from soundgen.files import folder_lock, sha256_of
 from soundgen.pipelines.model import LoadedCodec, load_codec
 from soundgen.progress import Progress, SilentProgress
 from soundgen.text.config import TextEncoderConfig
@@ -45,7 +44,7 @@ class _Texts:
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
 
-    def ids(self, texts: Sequence[str]) -> list[int]:
+    def rows_of(self, texts: Sequence[str]) -> list[int]:
         return [self.rows.setdefault(text, len(self.rows)) for text in dict.fromkeys(texts)]
 
 
@@ -57,6 +56,7 @@ def tokenize(
     variants: int = 1,
     text_encoder: str | None = None,
     device: str = "auto",
+    force: bool = False,
     progress: Progress | None = None,
 ) -> TokenizeReport:
     """Encode the train and valid splits of a dataset with a model's codec.
@@ -72,30 +72,37 @@ def tokenize(
         variants: Versions of each train clip, the plain one included.
         text_encoder: Name or folder of the encoder; MiniLM if `None`.
         device: auto, cpu, cuda or mps.
+        force: Replace a cache that is there.
         progress: Listens.
 
     Raises:
+        OutputError: `cache` holds a cache already.
         InputError: The dataset has no train clip or a file cannot be read.
         SoundgenError: Model, encoder, device or output cannot be used; see the message.
     """
     progress = progress or SilentProgress()
     if variants < 1:
         raise InputError(f"variants must be at least 1, got {variants}")
+    if (cache / CACHE_FILE).exists() and not force:
+        raise OutputError(f"{cache}: holds a token cache already", hint="use -f to replace it")
     clips = [clip for clip in read_manifest(data) if clip.split != "test"]
     train = [clip for clip in clips if clip.split == "train"]
     if not train:
         raise InputError(f"{data}: no clip of the train split", hint="see: soundgen dataset stats")
     codec = load_codec(model, device=str(resolve_device(device)))
     encoder = load_text_encoder(_text_config(text_encoder), device="cpu")
-    root = data if data.is_dir() else data.parent
-    with folder_lock(cache):
-        writer = TokenCacheWriter(cache, _cache_info(root, codec, encoder, variants))
+    manifest = data / MANIFEST_NAME if data.is_dir() else data
+    root = manifest.parent
+    info = _cache_info(manifest, codec, encoder, variants)
+    with folder_lock(cache), TokenCacheWriter(cache, info) as writer:
         texts = _Texts()
         seconds = 0.0
         progress.start("encoding clips", len(clips) + len(train) * (variants - 1))
         for clip in clips:
             audio = _load(root, clip, codec.codec.config.sample_rate)
-            seconds += _add(writer, codec, audio, clip.category, clip.split, texts, prompts(clip))
+            seconds += _add(
+                writer, codec, audio, clip.category, clip.split, texts, prompts(clip), clip.duration
+            )
             progress.advance()
         for variant in range(1, variants):
             for index, clip in enumerate(train):
@@ -103,7 +110,9 @@ def tokenize(
                 audio, words = _augmented(
                     root, clip, train, codec, rng, mix=index % 2 == variant % 2
                 )
-                seconds += _add(writer, codec, audio, clip.category, "train", texts, words)
+                seconds += _add(
+                    writer, codec, audio, clip.category, "train", texts, words, clip.duration
+                )
                 progress.advance()
         progress.finish()
         progress.start("embedding captions", None)
@@ -130,7 +139,9 @@ def _text_config(name: str | None) -> TextEncoderConfig:
     return TextEncoderConfig(name=name, dim=encoder_width(find_encoder(config), name))
 
 
-def _cache_info(root: Path, codec: LoadedCodec, encoder: TextEncoder, variants: int) -> CacheInfo:
+def _cache_info(
+    manifest: Path, codec: LoadedCodec, encoder: TextEncoder, variants: int
+) -> CacheInfo:
     config = codec.codec.config
     return CacheInfo(
         format=CACHE_FORMAT,
@@ -140,7 +151,7 @@ def _cache_info(root: Path, codec: LoadedCodec, encoder: TextEncoder, variants: 
         frame_rate=config.frame_rate,
         text_encoder={**asdict(encoder.config), "sha256": encoder.digest},
         num_variants=variants,
-        dataset=hashlib.sha256((root / MANIFEST_NAME).read_bytes()).hexdigest(),
+        dataset=sha256_of(manifest),
     )
 
 
@@ -160,11 +171,13 @@ def _add(
     split: str,
     texts: _Texts,
     words: Sequence[str],
+    whole_s: float,
 ) -> float:
     codes = codec.codec.encode(torch.from_numpy(audio)[None, None])[0].numpy()
-    duration_s = len(audio) / codec.codec.config.sample_rate
+    rate = codec.codec.config.sample_rate
+    duration_s = max(len(audio) / rate, whole_s if len(audio) >= int(MAX_CLIP_S * rate) else 0.0)
     writer.add(
-        codes, duration_s=duration_s, category=category, split=split, text_ids=texts.ids(words)
+        codes, duration_s=duration_s, category=category, split=split, text_rows=texts.rows_of(words)
     )
     return duration_s
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import soundfile
 import torch
 from torch import Tensor
 
@@ -26,34 +25,31 @@ from soundgen.codec.losses import (
 from soundgen.codec.model import Codec, CodecOutput
 from soundgen.codec.quantizer import capacity_used
 from soundgen.config import from_dict, to_dict
-from soundgen.data.manifest import Clip, read_manifest
-from soundgen.data.segments import SegmentSampler, prefetch
+from soundgen.data.manifest import MANIFEST_NAME, Clip, read_manifest
+from soundgen.data.segments import SegmentSampler, prefetch, read_piece
 from soundgen.errors import CheckpointError, ConfigError
 from soundgen.evaluation.codec_metrics import mel_distance
-from soundgen.files import folder_lock
+from soundgen.files import folder_lock, sha256_of
 from soundgen.nn.conv import fold_weight_norm
-from soundgen.pipelines.recipes import CodecRecipe, OptimiserConfig
+from soundgen.pipelines.recipes import CodecRecipe
+from soundgen.pipelines.training import (
+    FiniteGuard,
+    TrainReport,
+    check_same_run,
+    make_adamw,
+    set_learning_rate,
+)
 from soundgen.progress import Progress, SilentProgress
 from soundgen.training.device import resolve_device
 from soundgen.training.ema import WeightAverage
 from soundgen.training.interrupt import deferred_interrupts
 from soundgen.training.run import RunFolder
-from soundgen.training.schedule import learning_rate_factor, run_share
-from soundgen.training.seeding import seed_step
+from soundgen.training.schedule import run_share
+from soundgen.training.seeding import INITIAL, KMEANS, seed_step
 
-_MAX_SKIPPED_IN_A_ROW = 50
 _COLLAPSED_SHARE = 0.05
 _MAX_COLLAPSED_STEPS = 1000
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """What a training run came to."""
-
-    out: Path
-    step: int
-    finished: bool
-    metrics: dict[str, float]
+_HITS_DECAY = 0.99
 
 
 @dataclass
@@ -68,17 +64,23 @@ class CodecRun:
     discriminator_optimiser: torch.optim.AdamW
     balancer: Balancer
     average: WeightAverage
+    identity: dict[str, str]
+    """What a resumed run must share with this one."""
+    hits: Tensor
+    """Moving average of how often each code is chosen, `[K, V]`: unlike the quantizer's own usage,
+    restarts of dead codes do not touch it."""
+    guard: FiniteGuard = field(default_factory=FiniteGuard)
     step: int = 0
-    num_skipped: int = 0
     num_collapsed: int = 0
     quantizing: bool = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain containers: all that a resumed run needs."""
         return {
-            "recipe": json.dumps(to_dict(self.recipe), sort_keys=True),
+            "identity": self.identity,
             "step": self.step,
-            "num_skipped": self.num_skipped,
+            "skipped": [self.guard.skipped, self.guard.in_a_row],
+            "hits": self.hits,
             "num_collapsed": self.num_collapsed,
             "quantizing": self.quantizing,
             "codec": self.codec.state_dict(),
@@ -91,7 +93,8 @@ class CodecRun:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up the state of an interrupted run."""
-        self.step, self.num_skipped = state["step"], state["num_skipped"]
+        self.step, self.hits = state["step"], state["hits"].to(self.device)
+        self.guard = FiniteGuard(*state["skipped"])
         self.num_collapsed, self.quantizing = state["num_collapsed"], state["quantizing"]
         self.codec.load_state_dict(state["codec"])
         self.discriminator.load_state_dict(state["discriminator"])
@@ -131,8 +134,9 @@ def train_codec(
     """
     progress = progress or SilentProgress()
     torch_device = resolve_device(device)
+    manifest = data / MANIFEST_NAME if data.is_dir() else data
     clips = read_manifest(data)
-    root = data if data.is_dir() else data.parent
+    root = manifest.parent
     sampler = SegmentSampler(
         root,
         [clip for clip in clips if clip.split == "train"],
@@ -141,24 +145,30 @@ def train_codec(
         hop_length=recipe.codec.hop_length,
         seed=recipe.training.seed,
     )
-    run = _new_run(recipe, torch_device, init)
+    valid = _load_valid(root, clips, recipe)
+    run = _new_run(recipe, torch_device, init, sha256_of(manifest))
     if dry_run:
-        metrics = _train_step(run, sampler.batch(0, recipe.training.batch_size), 0.0)
-        return TrainReport(out, 0, False, metrics)
+        return _try_one_step(run, sampler, out)
     with folder_lock(out):
         folder = RunFolder(out, resume=resume)
         if resume:
             _restore(run, folder)
         try:
-            metrics = _loop(run, folder, sampler, root, clips, max_time_s, progress)
+            metrics = _loop(run, folder, sampler, valid, max_time_s, progress)
         finally:
             folder.close()
-    finished = _share(run, folder, max_time_s) >= 1
-    return TrainReport(out, run.step, finished, metrics)
+    return TrainReport(out, run.step, run.step >= recipe.training.steps, metrics)
 
 
-def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None) -> CodecRun:
-    seed_step(recipe.training.seed, -1 % 2**31)
+def _try_one_step(run: CodecRun, sampler: SegmentSampler, out: Path) -> TrainReport:
+    """Take the most demanding kind of step, with quantizer and discriminator, and write nothing."""
+    run.quantizing = True
+    metrics = _train_step(run, sampler.batch(0, run.recipe.training.batch_size), 1.0)
+    return TrainReport(out, 0, False, metrics)
+
+
+def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None, dataset: str) -> CodecRun:
+    seed_step(recipe.training.seed, INITIAL)
     codec = Codec(recipe.codec, training_form=True).to(device)
     if init is not None:
         _load_folded(codec, init)
@@ -185,36 +195,21 @@ def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None) -> Cod
             }
         ),
         average=WeightAverage(codec, decay=recipe.training.ema_decay),
+        identity={
+            "recipe": json.dumps(to_dict(recipe), sort_keys=True),
+            "dataset": dataset,
+        },
+        hits=torch.zeros(recipe.codec.num_codebooks, recipe.codec.codebook_size, device=device),
         quantizing=init is not None,
-    )
-
-
-def make_adamw(model: torch.nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices and leaves biases, norms and scales alone."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(
-        [
-            {
-                "params": [p for p in parameters if p.ndim > 1],
-                "weight_decay": config.weight_decay,
-            },
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=(config.betas[0], config.betas[1]),
     )
 
 
 def _restore(run: CodecRun, folder: RunFolder) -> None:
     state = folder.load()
-    if state.get("recipe") != json.dumps(to_dict(run.recipe), sort_keys=True):
-        raise CheckpointError(
-            f"{folder.path}: was started with another recipe",
-            hint="resume with the recipe and --set options it was started with",
-        )
+    check_same_run(state, run.identity, folder.path)
     try:
         run.load_state_dict(state)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder.state_path}: does not fit this recipe") from error
 
 
@@ -222,13 +217,11 @@ def _loop(
     run: CodecRun,
     folder: RunFolder,
     sampler: SegmentSampler,
-    root: Path,
-    clips: list[Clip],
+    valid: list[Tensor],
     max_time_s: float | None,
     progress: Progress,
 ) -> dict[str, float]:
     training = run.recipe.training
-    valid = _load_valid(root, clips, run.recipe)
     progress.start("training the codec", training.steps)
     progress.advance(run.step)
     measured: dict[str, float] = {}
@@ -248,9 +241,9 @@ def _loop(
             if interrupt.signal_number is not None:
                 _save(run, folder)
                 interrupt.raise_pending()
+        if run.step % training.checkpoint_every or not measured:
+            measured = _checkpoint(run, folder, valid, progress)
     progress.finish()
-    if run.step % training.checkpoint_every or not measured:
-        measured = _checkpoint(run, folder, valid, progress)
     return measured
 
 
@@ -261,7 +254,7 @@ def _share(run: CodecRun, folder: RunFolder, max_time_s: float | None) -> float:
 @torch.no_grad()
 def _start_quantizer(run: CodecRun, sampler: SegmentSampler) -> None:
     """Place the codebooks by k-means on what the autoencoder has learned to say."""
-    seed_step(run.recipe.training.seed, run.step + 2**32)
+    seed_step(run.recipe.training.seed, KMEANS)
     training = run.recipe.training
     pool = [
         run.codec.encoder(sampler.batch(run.step + 1 + i, training.batch_size).to(run.device))
@@ -279,15 +272,7 @@ def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
     seed_step(recipe.training.seed, run.step)
     wav = wav.to(run.device)
     run.codec.train()
-    factor = learning_rate_factor(
-        share,
-        run.step,
-        warmup_steps=recipe.optimiser.warmup_steps,
-        decay_start=recipe.optimiser.decay_start,
-        final=recipe.optimiser.final_factor,
-    )
-    for group in run.optimiser.param_groups:
-        group["lr"] = recipe.optimiser.learning_rate * factor
+    set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
     n_q = _draw_n_q(recipe.training.n_q_choices, len(wav)).to(run.device)
     output = run.codec(wav, n_q, quantize=run.quantizing)
     adversarial = share >= recipe.discriminator.start and run.quantizing
@@ -299,39 +284,39 @@ def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
         torch.nn.utils.clip_grad_norm_(run.codec.parameters(), recipe.optimiser.max_grad_norm)
     )
     metrics |= {"grad_norm": norm, "learning_rate": run.optimiser.param_groups[0]["lr"]}
-    if not torch.isfinite(
-        torch.tensor([norm, *(float(loss.detach()) for loss in losses.values())])
-    ).all():
-        _skip(run)
-    else:
-        run.num_skipped = 0
+    if run.guard.accepts(run.step, [norm, *(float(loss.detach()) for loss in losses.values())]):
         run.optimiser.step()
         run.average.update(run.codec)
+    metrics["skipped"] = float(run.guard.skipped)
     if adversarial and float(torch.rand(())) < recipe.discriminator.update_probability:
         size = recipe.discriminator.batch_size
         metrics["l_d"] = _discriminator_step(run, output.wav[:size].detach(), wav[:size])
     if run.quantizing:
-        metrics |= _watch_codebooks(run)
+        metrics |= _watch_codebooks(run, output.codes)
     return metrics
 
 
-def _watch_codebooks(run: CodecRun) -> dict[str, float]:
+def _watch_codebooks(run: CodecRun, codes: Tensor) -> dict[str, float]:
     """Measure how evenly the codebooks are used, and stop a run whose codebooks collapsed."""
-    quantizer = run.codec.quantizer
-    share = quantizer.usage / quantizer.usage.sum(dim=1, keepdim=True)
+    size = run.codec.quantizer.codebook_size
+    for k in range(run.codec.quantizer.num_codebooks):
+        counts = torch.bincount(codes[:, k].flatten(), minlength=size)
+        run.hits[k].lerp_(counts.to(run.hits.dtype), 1 - _HITS_DECAY)
+    share = run.hits / run.hits.sum(dim=1, keepdim=True)
     perplexity = torch.special.entr(share).sum(dim=1).exp()
-    collapsed = float(perplexity.min()) < _COLLAPSED_SHARE * quantizer.codebook_size
+    collapsed = float(perplexity.min()) < _COLLAPSED_SHARE * size
     run.num_collapsed = run.num_collapsed + 1 if collapsed else 0
     if run.num_collapsed >= _MAX_COLLAPSED_STEPS:
         raise ConfigError(
             f"step {run.step}: codebook {int(perplexity.argmin())} has used fewer than "
             f"{_COLLAPSED_SHARE:.0%} of its codes for {_MAX_COLLAPSED_STEPS} steps",
-            hint="lower optimiser.learning_rate, or start the quantizer later",
+            hint="start a new run with a lower optimiser.learning_rate, or a later "
+            "training.quantizer_start",
         )
     return {
         "perplexity": float(perplexity.mean()),
         "perplexity_min": float(perplexity.min()),
-        "restarted": float(quantizer.num_restarted),
+        "restarted": float(run.codec.quantizer.num_restarted),
     }
 
 
@@ -377,15 +362,6 @@ def _draw_n_q(choices: tuple[int, ...], batch_size: int) -> Tensor:
     return torch.tensor(choices)[torch.randint(len(choices), (batch_size,))]
 
 
-def _skip(run: CodecRun) -> None:
-    run.num_skipped += 1
-    if run.num_skipped >= _MAX_SKIPPED_IN_A_ROW:
-        raise ConfigError(
-            f"step {run.step}: {run.num_skipped} steps in a row were not finite",
-            hint="lower optimiser.learning_rate and resume from the last checkpoint",
-        )
-
-
 def _load_valid(root: Path, clips: list[Clip], recipe: CodecRecipe) -> list[Tensor]:
     """Load up to `valid_s` seconds of the valid split, at most 5 s of each clip."""
     chosen: list[Tensor] = []
@@ -395,8 +371,10 @@ def _load_valid(root: Path, clips: list[Clip], recipe: CodecRecipe) -> list[Tens
     for clip in ordered:
         if missing <= 0:
             break
-        samples, _ = soundfile.read(
-            root / clip.path, frames=5 * recipe.codec.sample_rate, dtype="float32"
+        samples = read_piece(
+            root / clip.path,
+            5 * recipe.codec.sample_rate,
+            sample_rate=recipe.codec.sample_rate,
         )
         chosen.append(torch.from_numpy(samples))
         missing -= len(samples) / recipe.codec.sample_rate
@@ -477,25 +455,22 @@ def released_codec(codec: Codec, average: WeightAverage) -> Codec:
 def _load_folded(codec: Codec, model: str) -> None:
     """Start a codec in training form from released weights."""
     folder = resolve_model(model)
+    folder.verify()
     config = from_dict(type(codec.config), folder.section("codec"), f"{folder.path}: codec")
     if config != codec.config:
         raise CheckpointError(
             f"{folder.path}: its codec has another architecture than the recipe",
             hint="compare: soundgen models info, soundgen recipes show",
         )
-    tensors = {name: value.float() for name, value in folder.tensors("codec").items()}
+    released = {name: value.float() for name, value in folder.tensors("codec").items()}
+    if released.keys() != Codec(config).state_dict().keys():
+        raise CheckpointError(f"{folder.path}: the weights of its codec do not fit its config")
     with torch.no_grad():
-        for name, module in codec.named_modules():
-            for leaf, parameter in list(module.named_parameters(recurse=False)):
-                key = f"{name}.{leaf}" if name else leaf
-                if key in tensors:
-                    parameter.copy_(tensors.pop(key))
-            if hasattr(module, "parametrizations") and f"{name}.weight" in tensors:
+        for name, value in released.items():
+            owner, _, leaf = name.rpartition(".")
+            module = codec.get_submodule(owner)
+            if torch.nn.utils.parametrize.is_parametrized(module, leaf):
                 # Assignment goes through weight norm's right inverse.
-                module.weight = tensors.pop(f"{name}.weight").to(codec.quantizer.usage.device)
-            for leaf, buffer in list(module.named_buffers(recurse=False)):
-                key = f"{name}.{leaf}" if name else leaf
-                if key in tensors:
-                    buffer.copy_(tensors.pop(key))
-    if tensors:
-        raise CheckpointError(f"{folder.path}: its codec holds unknown weights: {sorted(tensors)}")
+                setattr(module, leaf, value.to(codec.quantizer.usage.device))
+            else:
+                getattr(module, leaf).copy_(value)

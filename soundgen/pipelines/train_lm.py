@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from soundgen.checkpoint import ModelFolder, resolve_model, save_model_folder
+from soundgen.checkpoint import resolve_model, save_model_folder
 from soundgen.config import from_dict, to_dict
 from soundgen.data.segments import prefetch
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
@@ -24,16 +24,21 @@ from soundgen.lm.delay import training_pair
 from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
 from soundgen.pipelines.recipes import LMRecipe
-from soundgen.pipelines.train_codec import TrainReport, make_adamw
+from soundgen.pipelines.training import (
+    FiniteGuard,
+    TrainReport,
+    check_same_run,
+    make_adamw,
+    set_learning_rate,
+)
 from soundgen.progress import Progress, SilentProgress
 from soundgen.training.device import resolve_device
 from soundgen.training.ema import WeightAverage
 from soundgen.training.interrupt import deferred_interrupts
 from soundgen.training.run import RunFolder
-from soundgen.training.schedule import learning_rate_factor, run_share
-from soundgen.training.seeding import seed_step
+from soundgen.training.schedule import run_share
+from soundgen.training.seeding import INITIAL, seed_step
 
-_MAX_SKIPPED_IN_A_ROW = 50
 _VALID_SEED = 20_261
 
 
@@ -46,19 +51,21 @@ class LMRun:
     model: LanguageModel
     optimiser: torch.optim.AdamW
     average: WeightAverage
+    identity: dict[str, str]
+    """What a resumed run must share with this one."""
     best: dict[str, Tensor]
-    """Averaged weights that measured best on the valid split."""
+    """Averaged weights that measured best on the valid split; the latest before the first."""
     best_loss: float = float("inf")
     best_step: int = 0
+    guard: FiniteGuard = field(default_factory=FiniteGuard)
     step: int = 0
-    num_skipped: int = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain containers: all that a resumed run needs."""
         return {
-            "recipe": json.dumps(to_dict(self.recipe), sort_keys=True),
+            "identity": self.identity,
             "step": self.step,
-            "num_skipped": self.num_skipped,
+            "skipped": [self.guard.skipped, self.guard.in_a_row],
             "best_loss": self.best_loss,
             "best_step": self.best_step,
             "best": self.best,
@@ -69,7 +76,7 @@ class LMRun:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up the state of an interrupted run."""
-        self.step, self.num_skipped = state["step"], state["num_skipped"]
+        self.step, self.guard = state["step"], FiniteGuard(*state["skipped"])
         self.best_loss, self.best_step = state["best_loss"], state["best_step"]
         self.best = state["best"]
         self.model.load_state_dict(state["model"])
@@ -114,9 +121,9 @@ def train_lm(
     progress = progress or SilentProgress()
     torch_device = resolve_device(device)
     cache = TokenCache(data)
-    codec_folder = resolve_model(codec)
-    _check_fit(recipe, cache, codec_folder)
-    run = _new_run(recipe, torch_device, init)
+    released = _read_codec(codec)
+    _check_fit(recipe, cache, released)
+    run = _new_run(recipe, torch_device, init, cache)
     sampler = _sampler(recipe, cache, "train", recipe.training.seed)
     if dry_run:
         metrics = _train_step(run, sampler.batch(0), 0.0)
@@ -126,19 +133,49 @@ def train_lm(
         if resume:
             _restore(run, folder)
         try:
-            metrics = _loop(run, folder, cache, codec_folder, sampler, max_time_s, progress)
+            metrics = _loop(run, folder, cache, released, sampler, max_time_s, progress)
         finally:
             folder.close()
-    finished = _share(run, folder, max_time_s) >= 1
-    return TrainReport(out, run.step, finished, metrics)
+    return TrainReport(out, run.step, run.step >= recipe.training.steps, metrics)
 
 
-def _check_fit(recipe: LMRecipe, cache: TokenCache, codec: ModelFolder) -> None:
-    if cache.info.codec_digest != codec.codec_digest:
+class _ReleasedCodec(NamedTuple):
+    """A codec as it was when the training began, whatever happens to its folder meanwhile."""
+
+    path: Path
+    digest: str
+    config: dict[str, Any]
+    training: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def _read_codec(codec: str) -> _ReleasedCodec:
+    folder = resolve_model(codec)
+    folder.verify()
+    # Cloned: the file stays mapped otherwise, and may be replaced while we train.
+    tensors = {name: value.clone() for name, value in folder.tensors("codec").items()}
+    return _ReleasedCodec(
+        folder.path,
+        folder.codec_digest,
+        folder.section("codec"),
+        dict(folder.config.get("training", {})),
+        tensors,
+    )
+
+
+def _check_fit(recipe: LMRecipe, cache: TokenCache, codec: _ReleasedCodec) -> None:
+    if cache.info.codec_digest != codec.digest:
         raise CheckpointError(
             f"{cache.path}: its codes come from another codec than {codec.path}",
             hint=f"tokenize again with --model {codec.path}",
         )
+    for name, ours in to_dict(recipe.text_encoder).items():
+        theirs = cache.info.text_encoder[name]
+        if ours != theirs:
+            raise ConfigError(
+                f"text_encoder.{name} is {ours}, but {cache.path} has {theirs}",
+                hint=f"use --set text_encoder.{name}={theirs}",
+            )
     config = recipe.lm
     for name, ours, theirs in (
         ("codebook_size", config.codebook_size, cache.info.codebook_size),
@@ -156,11 +193,12 @@ def _check_fit(recipe: LMRecipe, cache: TokenCache, codec: ModelFolder) -> None:
         raise CheckpointError(f"{cache.path}: holds no clip of the train split")
 
 
-def _new_run(recipe: LMRecipe, device: torch.device, init: str | None) -> LMRun:
-    seed_step(recipe.training.seed, 2**31 - 1)
+def _new_run(recipe: LMRecipe, device: torch.device, init: str | None, cache: TokenCache) -> LMRun:
+    seed_step(recipe.training.seed, INITIAL)
     model = LanguageModel(recipe.lm).to(device)
     if init is not None:
         folder = resolve_model(init)
+        folder.verify()
         section = dict(folder.section("lm"))
         section.pop("codec_digest", None)
         if from_dict(LMConfig, section, f"{folder.path}: lm") != recipe.lm:
@@ -176,6 +214,10 @@ def _new_run(recipe: LMRecipe, device: torch.device, init: str | None) -> LMRun:
         model=model,
         optimiser=make_adamw(model, recipe.optimiser),
         average=average,
+        identity={
+            "recipe": json.dumps(to_dict(recipe), sort_keys=True),
+            "token cache": json.dumps(asdict(cache.info), sort_keys=True),
+        },
         best=copy.deepcopy(average.shadow),
     )
 
@@ -195,14 +237,10 @@ def _sampler(recipe: LMRecipe, cache: TokenCache, split: str, seed: int) -> Toke
 
 def _restore(run: LMRun, folder: RunFolder) -> None:
     state = folder.load()
-    if state.get("recipe") != json.dumps(to_dict(run.recipe), sort_keys=True):
-        raise CheckpointError(
-            f"{folder.path}: was started with another recipe",
-            hint="resume with the recipe and --set options it was started with",
-        )
+    check_same_run(state, run.identity, folder.path)
     try:
         run.load_state_dict(state)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder.state_path}: does not fit this recipe") from error
 
 
@@ -210,7 +248,7 @@ def _loop(
     run: LMRun,
     folder: RunFolder,
     cache: TokenCache,
-    codec: ModelFolder,
+    codec: _ReleasedCodec,
     sampler: TokenSampler,
     max_time_s: float | None,
     progress: Progress,
@@ -234,9 +272,9 @@ def _loop(
             if interrupt.signal_number is not None:
                 _save(run, folder, cache, codec)
                 interrupt.raise_pending()
+        if run.step % training.checkpoint_every or not measured:
+            measured = _checkpoint(run, folder, cache, codec, valid, progress)
     progress.finish()
-    if run.step % training.checkpoint_every or not measured:
-        measured = _checkpoint(run, folder, cache, codec, valid, progress)
     return measured
 
 
@@ -255,15 +293,7 @@ def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]
     recipe = run.recipe
     seed_step(recipe.training.seed, run.step)
     run.model.train()
-    factor = learning_rate_factor(
-        share,
-        run.step,
-        warmup_steps=recipe.optimiser.warmup_steps,
-        decay_start=recipe.optimiser.decay_start,
-        final=recipe.optimiser.final_factor,
-    )
-    for group in run.optimiser.param_groups:
-        group["lr"] = recipe.optimiser.learning_rate * factor
+    set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
     size = len(batch.num_frames)
     losses = _losses(
         run.model,
@@ -278,22 +308,17 @@ def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]
     loss = (losses * weights).sum() / weights.sum()
     run.optimiser.zero_grad()
     loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.optimiser.max_grad_norm)
-    if torch.isfinite(loss) and torch.isfinite(norm):
-        run.num_skipped = 0
+    norm = float(
+        torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.optimiser.max_grad_norm)
+    )
+    if run.guard.accepts(run.step, [float(loss.detach()), norm]):
         run.optimiser.step()
         run.average.update(run.model)
-    else:
-        run.num_skipped += 1
-        if run.num_skipped >= _MAX_SKIPPED_IN_A_ROW:
-            raise ConfigError(
-                f"step {run.step}: {run.num_skipped} steps in a row were not finite",
-                hint="lower optimiser.learning_rate and resume from the last checkpoint",
-            )
     return {
         "loss": float(loss.detach()),
         **_by_codebook(losses.detach()),
-        "grad_norm": float(norm),
+        "grad_norm": norm,
+        "skipped": float(run.guard.skipped),
         "learning_rate": run.optimiser.param_groups[0]["lr"],
         "items": float(size),
     }
@@ -359,7 +384,7 @@ def _checkpoint(
     run: LMRun,
     folder: RunFolder,
     cache: TokenCache,
-    codec: ModelFolder,
+    codec: _ReleasedCodec,
     valid: list[TokenBatch],
     progress: Progress,
 ) -> dict[str, float]:
@@ -376,12 +401,13 @@ def _checkpoint(
     return measured
 
 
-def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: ModelFolder) -> None:
+def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCodec) -> None:
     """Write the state to resume from, and the model folder with the best weights so far."""
     folder.save(run.state_dict())
     dtype = getattr(torch, run.recipe.training.weights_dtype)
-    training = dict(codec.config.get("training", {}))
-    training["lm"] = {
+    weights = run.best if run.best_step else run.average.shadow
+    made_by = dict(codec.training)
+    made_by["lm"] = {
         "step": run.step,
         "best_step": run.best_step,
         "num_variants": cache.info.num_variants,
@@ -391,13 +417,13 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: ModelFolder) 
     save_model_folder(
         folder.path,
         {
-            "codec": codec.section("codec"),
-            "lm": {**to_dict(run.recipe.lm), "codec_digest": codec.codec_digest},
+            "codec": codec.config,
+            "lm": {**to_dict(run.recipe.lm), "codec_digest": codec.digest},
             "text_encoder": cache.info.text_encoder,
-            "training": training,
+            "training": made_by,
         },
         {
-            "codec": codec.tensors("codec"),
-            "lm": {name: value.to(dtype) for name, value in run.best.items()},
+            "codec": codec.tensors,
+            "lm": {name: value.to(dtype) for name, value in weights.items()},
         },
     )

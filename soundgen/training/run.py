@@ -43,6 +43,10 @@ class RunFolder:
             raise OutputError(f"{path}: no run to resume there", hint="leave out --resume")
         if not resume and (path / "config.json").exists():
             raise OutputError(f"{path}: holds a model already", hint="name another folder")
+        if not resume:
+            # Lines of a run that was killed before its first checkpoint.
+            self.metrics_path.unlink(missing_ok=True)
+        self._first_step: int | None = None
         self._writer: SummaryWriter | None = None
         self._started = time.monotonic()
         self._elapsed_before_s = 0.0
@@ -64,8 +68,11 @@ class RunFolder:
             )
             self._elapsed_before_s = float(state["elapsed_s"])
             step = int(state["step"])
-        except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        except (
+            OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError
+        ) as error:  # fmt: skip
             raise CheckpointError(f"{self.state_path}: not a training state of soundgen") from error
+        self._first_step = step + 1
         if self.metrics_path.exists():
             lines = [
                 line
@@ -79,7 +86,11 @@ class RunFolder:
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the state; a crash at any moment leaves the old one or the new one."""
         with atomic_path(self.state_path) as temporary:
-            torch.save({**state, "elapsed_s": self.elapsed_s}, temporary)
+            try:
+                torch.save({**state, "elapsed_s": self.elapsed_s}, temporary)
+            except RuntimeError as error:
+                # What a full disk comes as, from the C++ writer.
+                raise OutputError(f"{self.state_path}: cannot be written ({error})") from error
 
     def log(self, step: int, values: Mapping[str, float], *, prefix: str = "train") -> None:
         """Append measurements to `metrics.jsonl` and TensorBoard."""
@@ -104,7 +115,9 @@ class RunFolder:
     def writer(self) -> SummaryWriter:
         """The TensorBoard writer, opened on first use."""
         if self._writer is None:
-            self._writer = SummaryWriter(str(self.path / "tensorboard"))  # type: ignore[no-untyped-call, unused-ignore]
+            self._writer = SummaryWriter(
+                str(self.path / "tensorboard"), purge_step=self._first_step
+            )  # type: ignore[no-untyped-call, unused-ignore]
         return self._writer
 
     def close(self) -> None:

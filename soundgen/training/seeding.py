@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+INITIAL, KMEANS = 2**62, 2**62 + 1
+"""Stand-ins for a step: of a model's first weights, and of the codebooks' start."""
+
 
 def seed_step(seed: int, step: int) -> None:
     """Seed torch's global generators for one training step (dropout, restarts, draws)."""

@@ -118,3 +118,20 @@ def test_a_restored_balancer_goes_on_alike() -> None:
     second = Balancer({"a": 1.0})
     second.load_state_dict(first.state_dict())
     assert torch.equal(gradient(first, 5.0), gradient(second, 5.0))
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+def test_a_step_that_is_not_finite_leaves_no_trace_in_the_averages(bad: float) -> None:
+    balancer = Balancer({"a": 1.0, "b": 1.0})
+
+    def gradient(scale: float) -> torch.Tensor:
+        wav = torch.zeros(1, 1, 4, requires_grad=True)
+        leaf = wav * 1.0
+        losses = {"a": leaf.sum() * scale, "b": leaf.sum()}
+        balancer.backward(losses, leaf, unbalanced=torch.zeros(()))
+        assert wav.grad is not None
+        return wav.grad
+
+    before = gradient(1.0)
+    assert not torch.isfinite(gradient(bad)).all()
+    torch.testing.assert_close(gradient(1.0), before)

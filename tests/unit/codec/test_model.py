@@ -143,7 +143,7 @@ def test_folding_weight_norm_changes_nothing() -> None:
     assert set(codec.state_dict()) == set(Codec(CONFIGS["seanet"]).state_dict())
 
 
-@pytest.mark.parametrize("shape", [(1, 2, 640), (1, 640), (640,)])
+@pytest.mark.parametrize("shape", [(1, 2, 640), (1, 640), (640,), (1, 1, 0), (0, 1, 640)])
 def test_a_wrong_shape_is_refused_by_name(codec: Codec, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"wav must be \[B, 1, T\]"):
         codec.encode(torch.zeros(shape))

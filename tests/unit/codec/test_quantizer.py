@@ -149,3 +149,14 @@ def test_capacity_is_entropy_over_bits() -> None:
     half = torch.arange(8).repeat(80)
     one = torch.zeros(640, dtype=torch.int64)
     assert capacity_used(torch.stack([even, half, one]), 64) == pytest.approx([1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+def test_a_batch_that_is_not_finite_does_not_reach_the_codebooks(
+    trained: ResidualVectorQuantizer, bad: float
+) -> None:
+    vectors = clustered(100)
+    vectors[3, 3] = bad
+    trained.train()(vectors.t()[None])
+    assert torch.isfinite(trained.embedding_sum).all()
+    assert torch.isfinite(trained.usage).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,7 @@ def cache(tmp_path: Path) -> TokenCache:
     for index, length in enumerate(LENGTHS):
         codes = np.arange(length)[None].repeat(3, axis=0) % 1000 + np.array([[0], [5], [9]])
         writer.add(
-            codes, duration_s=length / 50, category=f"c{index}", split="train", text_ids=[index]
+            codes, duration_s=length / 50, category=f"c{index}", split="train", text_rows=[index]
         )
     texts = torch.arange(5 * 2 * 4).view(5, 2, 4).float()
     writer.finish(texts, torch.ones(5, 2, dtype=torch.bool), texts[:, 0])
@@ -98,14 +99,42 @@ def test_buckets_are_drawn_by_weight(cache: TokenCache) -> None:
     assert steps[1] / 3000 == pytest.approx(0.4, abs=0.04)
 
 
+def write(path: Path, info: CacheInfo) -> TokenCacheWriter:
+    with TokenCacheWriter(path, info) as writer:
+        writer.add(np.zeros((3, 4), np.int64), duration_s=0.08, category="c", split="train",
+                   text_rows=[0])  # fmt: skip
+        writer.finish(torch.zeros(1, 1, 4), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 4))
+    return writer
+
+
+def test_a_cache_stays_whole_until_the_new_one_is_complete(cache: TokenCache) -> None:
+    before = {path.name: path.read_bytes() for path in cache.path.iterdir()}
+    with contextlib.suppress(KeyboardInterrupt), TokenCacheWriter(cache.path, INFO) as writer:
+        writer.add(np.zeros((3, 4), np.int64), duration_s=0.08, category="c", split="train",
+                   text_rows=[0])  # fmt: skip
+        raise KeyboardInterrupt
+    assert {path.name: path.read_bytes() for path in cache.path.iterdir()} == before
+    write(cache.path, INFO)
+    assert len(TokenCache(cache.path).clips) == 1
+
+
+def test_a_clip_that_was_cut_when_encoded_has_no_end(tmp_path: Path) -> None:
+    with TokenCacheWriter(tmp_path, INFO) as writer:
+        writer.add(np.zeros((3, 50), np.int64), duration_s=1.5, category="c", split="train",
+                   text_rows=[0])  # fmt: skip
+        writer.finish(torch.zeros(1, 1, 4), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 4))
+    cut = TokenCache(tmp_path)
+    assert not TokenSampler(cut, cut.clips, CONFIG, seed=0).batch(0).ends.any()
+
+
 def test_a_newer_or_damaged_cache_is_refused(cache: TokenCache) -> None:
-    writer = TokenCacheWriter(cache.path, replace(INFO, format=99))
-    with pytest.raises(CheckpointError, match="not finished"):
-        TokenCache(cache.path)
-    writer.finish(torch.zeros(1, 1, 4), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 4))
+    write(cache.path, replace(INFO, format=99))
     with pytest.raises(CheckpointError, match="newer"):
         TokenCache(cache.path)
     (cache.path / "clips.jsonl").write_text("{")
     (cache.path / "cache.json").write_text('{"format": 1}')
     with pytest.raises(CheckpointError, match="damaged"):
+        TokenCache(cache.path)
+    (cache.path / "cache.json").unlink()
+    with pytest.raises(CheckpointError, match="not finished"):
         TokenCache(cache.path)

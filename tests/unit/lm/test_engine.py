@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -123,8 +125,28 @@ def test_a_sound_longer_than_the_window_slides_and_stays_the_same_in_a_batch(
     assert alone.shape == (3, 180)
     among = generate(engine, [plan(1, 4, 180), plan(2, 8, 20)])
     assert torch.equal(among[0], alone)
-    (start,) = generate(engine, [plan(1, 4, 180)])
-    assert torch.equal(start[:, :40], alone[:, :40])
+
+
+def test_after_sliding_the_model_sees_what_a_training_window_shows(model: LanguageModel) -> None:
+    wide = LanguageModel(replace(CONFIG, context_s=2.0)).eval()
+    wide.load_state_dict(model.state_dict())
+    engine = Engine(wide, max_text_tokens=MAX_TOKENS)
+    assert engine.window_steps == 103
+    greedy = SamplingSettings(temperature=0.0, cfg_scale=1.0)
+    (codes,) = engine.generate([plan(1, 4, 150)], greedy, max_frames=150)
+    origin = 103 - 41
+    inputs, targets, mask = training_pair(
+        codes[None, :, origin:], torch.tensor([150 - origin]), torch.tensor([False]), CONFIG.special
+    )
+    time = TimeCondition(torch.tensor([origin / 50]), torch.tensor([3.0]))
+    with torch.no_grad():
+        logits = wide(inputs, text(4, 1), time)
+    logits[:, :, :, CONFIG.special] = -torch.inf
+    said = logits.argmax(dim=3)
+    # the new window predicts from its step 41 on
+    later = mask & (torch.arange(mask.shape[2]) >= 41)
+    assert later.sum() > 100
+    assert (said == targets)[later].float().mean() > 0.99
 
 
 def test_guidance_of_one_is_no_guidance(engine: Engine) -> None:
@@ -173,4 +195,4 @@ def test_no_prompt_is_the_same_whatever_stands_there(model: LanguageModel) -> No
 
 
 def test_the_row_tile_is_one_of_the_candidates() -> None:
-    assert find_row_tile(torch.randn(96, 48)) in (4, 8, 16, 32)
+    assert find_row_tile([torch.randn(96, 48), torch.randn(48, 192)]) in (4, 8, 16, 32)
