@@ -45,7 +45,7 @@ def make_dataset(folder: Path, *, per_kind: int = 5) -> Path:
             clips.append(
                 Clip(
                     path=name,
-                    captions=(f"a {kind}", f"{kind} number {index}"),
+                    captions=(f"a {kind}", f"the sound of a {kind}"),
                     tags=(kind,),
                     category=kind,
                     duration=len(sound) / RATE,

@@ -115,7 +115,7 @@ def prepare(
     else:
         _show_prepared(report, shard, quiet=quiet)
     if strict and report.num_rejected:
-        note(f"error: --strict, and {report.num_rejected} were rejected", quiet=json)
+        note(f"error: --strict, and rejected: {report.num_rejected}", quiet=json)
         raise typer.Exit(ExitCode.INPUT)
 
 
@@ -227,7 +227,8 @@ def verify(
         if not found.problems:
             print_line(f"{found.num_clips} clips, {found.hours:.2f} h: all whole")
     if found.problems:
-        note(f"error: {data}: {len(found.problems)} problems", quiet=json)
+        count = len(found.problems)
+        note(f"error: {data}: {count} problem{'s' * (count != 1)}", quiet=json)
         raise typer.Exit(ExitCode.INPUT)
 
 

@@ -1,4 +1,8 @@
-"""Training of the classifier: few clips, hence many distortions that leave the class alone."""
+"""Training of the classifier: few clips, hence many distortions that leave the class alone.
+
+Their strengths were chosen on valid clips: about twice as strong, the valid loss ended at 1.30
+instead of 1.24.
+"""
 
 from __future__ import annotations
 
@@ -54,15 +58,15 @@ class TrainingSettings:
         seed: Draws and initial weights.
     """
 
-    num_epochs: int = 24
+    num_epochs: int = 30
     epoch_clips: int = 1120
-    batch_clips: int = 32
-    learning_rate: float = 2e-3
+    batch_clips: int = 16
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     patience: int = 8
-    mixup: float = 0.4
+    mixup: float = 0.15
     label_smoothing: float = 0.05
-    average_decay: float = 0.98
+    average_decay: float = 0.985
     seed: int = 0
 
 
@@ -229,18 +233,18 @@ def draw_segment(
     frames = start + np.arange(max(1, min(length, round(wanted / speed)))) * speed
     segment = magnitudes[:, np.minimum(frames.astype(int), L - 1)]
     if rng.random() < 0.5:  # a band of 64 is about two semitones
-        segment = np.roll(segment, int(rng.integers(-2, 3)), axis=0)
+        segment = np.roll(segment, int(rng.integers(-1, 2)), axis=0)
     segment = segment / (segment.max() + np.float32(1e-9))
     # A short sound may come again, as steps and shots do; most stand alone somewhere.
-    if segment.shape[1] < length // 2 and rng.random() < 0.3:
+    if segment.shape[1] < length // 2 and rng.random() < 0.15:
         gap = np.zeros((M, int(rng.integers(length // 5 + 1))), np.float32)
         unit = np.concatenate([segment, gap], axis=1)
         segment = np.tile(unit, (1, int(rng.integers(2, 6))))[:, :length]
-    # Generated sounds begin at once, so half of the draws do.
-    start = int(rng.integers(length - segment.shape[1] + 1)) if rng.random() < 0.5 else 0
+    # Generated sounds begin at once, so most draws do.
+    start = int(rng.integers(length - segment.shape[1] + 1)) if rng.random() < 0.4 else 0
     result = np.zeros((M, length), np.float32)
     result[:, start : start + segment.shape[1]] = segment
-    if rng.random() < 0.4:  # a noise floor, rising with the width of the bands
+    if rng.random() < 0.3:  # a noise floor, rising with the width of the bands
         level = 10 ** (-rng.uniform(20, 60) / 20) * np.linspace(0.3, 1.0, M)[:, None]
         result += (rng.rayleigh(0.8, result.shape) * level).astype(np.float32)
     return result
@@ -260,10 +264,10 @@ def distort(spectrum: Tensor, rng: np.random.Generator) -> Tensor:
     B, M, L = spectrum.shape
     bands = np.linspace(0, 1, M)
     for row in range(B):
-        if rng.random() < 0.5:  # colour: a smooth curve of some 5 dB
-            curve = np.interp(bands, np.linspace(0, 1, 5), rng.normal(0, 0.07, 5))
+        if rng.random() < 0.5:  # colour: a smooth curve of some 3 dB
+            curve = np.interp(bands, np.linspace(0, 1, 5), rng.normal(0, 0.04, 5))
             spectrum[row] += torch.from_numpy(curve.astype(np.float32))[:, None]
-        if rng.random() < 0.25:  # low-pass from 2 kHz (band 0.55 of 1) up
+        if rng.random() < 0.15:  # low-pass from 2 kHz (band 0.55 of 1) up
             slope = np.minimum(0, (rng.uniform(0.55, 1.0) - bands) * rng.uniform(2, 8))
             spectrum[row] += torch.from_numpy(slope.astype(np.float32))[:, None]
         if rng.random() < 0.25:  # smear: three frames' mean, as a decoder's window does

@@ -12,23 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from soundgen.data.assemble import Assembly, Candidate, assemble
-from soundgen.data.caption_table import CaptionTable, read_caption_table
-from soundgen.data.captions import (
-    Facts,
-    facts_of_clip,
-    facts_of_name,
-    facts_of_sidecar,
-    facts_of_tags,
-    merge,
-)
+from soundgen.data.caption_table import read_caption_table
 from soundgen.data.fingerprint import Fingerprint
-from soundgen.data.manifest import MANIFEST_NAME, SPLITS, read_manifest, write_manifest
+from soundgen.data.manifest import MANIFEST_NAME, SPLITS, write_manifest
 from soundgen.data.names import clip_stem, text_name
-from soundgen.data.walk import Rejected, Source, Walk, sidecars_of, walk
+from soundgen.data.walk import Rejected, Source, walk
 from soundgen.errors import InputError, UsageError
 from soundgen.files import atomic_path, folder_lock
 from soundgen.pipelines.convert import MIN_CLIP_S, Converted, ConvertJob, convert_file
 from soundgen.pipelines.pool import default_jobs, run_jobs
+from soundgen.pipelines.prepare_facts import Knowledge, tell_some
 from soundgen.pipelines.prepare_state import (
     AUDIO_FOLDER,
     REJECTED_NAME,
@@ -48,7 +41,6 @@ from soundgen.progress import Progress, SilentProgress
 # Starting a process takes as long as converting about this much.
 _BYTES_WORTH_A_PROCESS = 4_000_000
 _DIED = "the process that decoded it died (a crash of the decoder, or too little memory)"
-_MAX_NOTICES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +117,8 @@ def prepare(
     part = _check_options(source, data, split_s=split_s, shard=shard, jobs=jobs, force=force)
     table = read_caption_table(captions) if captions else None
     found = walk(source)
-    _tell(found.notices, progress)
-    known = _Knowledge(source, found, table, progress)
+    tell_some(found.notices, progress)
+    known = Knowledge(source, found, table, progress)
     settings = Settings(source=text_name(source.resolve()), trim=trim, split_s=split_s)
     check_dataset(data, settings, force=force)
     work = _Work(data, settings, jobs or default_jobs(), progress)
@@ -191,77 +183,11 @@ class _Work:
         self.progress.finish()
 
 
-class _Knowledge:
-    """All that is known of the source files besides their samples."""
-
-    def __init__(
-        self, root: Path, found: Walk, table: CaptionTable | None, progress: Progress
-    ) -> None:
-        self.root = root
-        self.found = found
-        names = [item.name for item in found.sources]
-        self.rejected = list(found.rejected)
-        self._manifest = self._read_source_manifest(set(names), progress)
-        self._rows: dict[str, Facts] = {}
-        if table is not None:
-            self._rows, unmatched = table.match(root, names)
-            _tell(
-                [
-                    f"{table.path}: {name}: no such sound in {root}, or several"
-                    for name in unmatched
-                ],
-                progress,
-            )
-        self._sidecar_faults: dict[str, str] = {}
-
-    def facts(self, name: str, tags: Mapping[str, str]) -> Facts:
-        """Return what is known of a file, given the tags inside it."""
-        return merge(
-            self._rows.get(name, Facts()),
-            self._manifest.get(name, Facts()),
-            self._sidecar(name),
-            facts_of_tags(tags),
-            facts_of_name(name, self.root.resolve().name),
-        )
-
-    def tell_faults(self, progress: Progress) -> None:
-        """Name the sidecars that could not be used."""
-        _tell(sorted(self._sidecar_faults.values()), progress)
-
-    def _sidecar(self, name: str) -> Facts:
-        for sidecar in sidecars_of(name):
-            path = self.found.companions.get(sidecar)
-            if path is not None:
-                try:
-                    return facts_of_sidecar(path)
-                except InputError as error:
-                    self._sidecar_faults[sidecar] = f"{error.message}; not used"
-        return Facts()
-
-    def _read_source_manifest(self, names: set[str], progress: Progress) -> dict[str, Facts]:
-        path = self.root / MANIFEST_NAME
-        if not path.is_file():
-            return {}
-        try:
-            clips = read_manifest(path)
-        except InputError as error:
-            # Other programs call their lists so, too.
-            progress.notice(f"{error.message}; not used (--captions reads other tables)")
-            return {}
-        listed = {clip.path: facts_of_clip(clip) for clip in clips}
-        seen = names | {item.path for item in self.rejected}
-        self.rejected += [
-            Rejected(name, f"listed in {MANIFEST_NAME}, but there is no such file")
-            for name in sorted(set(listed) - seen)
-        ]
-        return listed
-
-
 def _finish(
     work: _Work,
     journal: Journal,
     done: dict[str, Converted],
-    known: _Knowledge,
+    known: Knowledge,
     allowed_licenses: Sequence[str],
 ) -> PrepareReport:
     """Write the manifest and all that goes with it from what has been converted."""
@@ -292,7 +218,7 @@ def _finish(
 
 def _assemble(
     done: Mapping[str, Converted],
-    known: _Knowledge,
+    known: Knowledge,
     allowed_licenses: Sequence[str],
     progress: Progress,
 ) -> Assembly:
@@ -322,7 +248,7 @@ def _assemble(
 def _report(
     data: Path,
     done: Mapping[str, Converted],
-    known: _Knowledge,
+    known: Knowledge,
     assembly: Assembly,
     rejected: Sequence[Rejected],
 ) -> PrepareReport:
@@ -403,21 +329,14 @@ def _in_shard(name: str, shard: Shard) -> bool:
     return int.from_bytes(digest[:8]) % shard.count == shard.index - 1
 
 
-def _tell(lines: Sequence[str], progress: Progress) -> None:
-    for line in lines[:_MAX_NOTICES]:
-        progress.notice(line)
-    if len(lines) > _MAX_NOTICES:
-        progress.notice(f"... and {len(lines) - _MAX_NOTICES} more like it")
-
-
 def _tell_summary(report: PrepareReport, progress: Progress) -> None:
-    if report.num_resampled:
-        progress.notice(
-            f"{report.num_resampled} files were downmixed or resampled to 16000 Hz mono"
-        )
-    if report.num_attenuated:
-        progress.notice(f"{report.num_attenuated} files beyond full scale were turned down to fit")
+    for count, what in (
+        (report.num_resampled, "downmixed or resampled to 16000 Hz mono"),
+        (report.num_attenuated, "turned down to fit, being beyond full scale"),
+    ):
+        if count:
+            progress.notice(f"{count} {'files were' if count > 1 else 'file was'} {what}")
     if report.num_moved:
         progress.notice(
-            f"{report.num_moved} clips changed their split to join others of their recording"
+            f"clips moved to the split of others of their recording: {report.num_moved}"
         )

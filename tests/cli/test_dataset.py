@@ -41,7 +41,7 @@ def test_prepare_converts_and_says_what_it_did(soundgen: Any, source: Path, tmp_
     done = soundgen("dataset", "prepare", source, tmp_path / "data")
     assert done.returncode == 0
     assert done.stdout == f"{tmp_path / 'data'}\n"
-    assert "1 files were downmixed or resampled to 16000 Hz mono" in done.stderr
+    assert "1 file was downmixed or resampled to 16000 Hz mono" in done.stderr
     assert "rejected empty.wav: an empty file" in done.stderr
     assert "rejected slam again.wav: duplicate of door slam.wav" in done.stderr
     assert "3 clips (" in done.stderr
@@ -162,7 +162,7 @@ def test_stats_verify_licenses(soundgen: Any, source: Path, tmp_path: Path) -> N
     verify = soundgen("dataset", "verify", "data")
     assert verify.returncode == 3
     assert verify.stdout == f"{clip.path}: an empty file\n"
-    assert "1 problems" in verify.stderr
+    assert "1 problem\n" in verify.stderr
     report = soundgen("dataset", "verify", "data", "--json", "-q")
     assert report.returncode == 3
     assert json.loads(report.stdout)["problems"] == [{"path": clip.path, "reason": "an empty file"}]
