@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -442,7 +441,9 @@ def _released(run: CodecRun) -> Codec:
 
 def released_codec(codec: Codec, average: WeightAverage) -> Codec:
     """Return the averaged codec in its released form: weight norm folded, entries as means."""
-    released = copy.deepcopy(codec)
+    # Built anew: a deep copy shares the classes that weight norm made for the original's layers,
+    # and folding the copy would take the original's weights away.
+    released = Codec(codec.config, training_form=True).to(codec.quantizer.usage.device)
     released.load_state_dict(average.shadow)
     fold_weight_norm(released)
     quantizer = released.quantizer
