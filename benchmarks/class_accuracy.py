@@ -8,7 +8,7 @@
         --data DATA --splits valid,test [--model soundgen-small]      # real clips, or round trips
     python benchmarks/class_accuracy.py prompts --set significance
 
-The prompts stand in `prompts.json`, fixed before any model was trained.
+The prompts stand in `prompts.json`, fixed before any language model or classifier was trained.
 """
 
 from __future__ import annotations
