@@ -39,9 +39,13 @@ def stft_magnitude(wav: Tensor, window: int, *, hop_length: int) -> Tensor:
 
 def log_mel(wav: Tensor, window: int, *, sample_rate: int) -> Tensor:
     """Return the natural log-mel spectrum of `wav` `[B, T]`, `[B, M, frames]`, hop window / 4."""
+    return (mel_magnitude(wav, window, sample_rate=sample_rate) + LOG_FLOOR).log()
+
+
+def mel_magnitude(wav: Tensor, window: int, *, sample_rate: int) -> Tensor:
+    """Return the mel magnitudes of `wav` `[B, T]`, `[B, M, frames]`, hop window / 4."""
     magnitude = stft_magnitude(wav, window, hop_length=window // 4)
-    bank = _mel_bank(window, num_mels_for(window), sample_rate, wav.device)
-    return (bank @ magnitude + LOG_FLOOR).log()
+    return _mel_bank(window, num_mels_for(window), sample_rate, wav.device) @ magnitude
 
 
 @lru_cache(maxsize=32)

@@ -5,6 +5,12 @@ than SEANet. The decoder is of the Vocos family (Siuzdak 2023, https://arxiv.org
 it predicts log-magnitude and phase, and an inverse STFT does the upsampling.
 
 Frame l stands for samples `[l * hop, (l + 1) * hop)`; all windows are centred on that interval.
+
+Phases are counted from the start of the stream, not of the frame (the phase vocoder's convention,
+Flanagan & Golden 1966). A steady tone then turns its phase by at most half a bin a frame instead
+of by the whole hop, so that codes which stand still mean a sound that stands still; counted from
+the frame, they would mean a buzz at the frame rate. What a frame means so depends on its number
+modulo `phase_period`, and whoever cuts a stream cuts it there.
 """
 
 from __future__ import annotations
@@ -20,6 +26,49 @@ from soundgen.nn.convnext import ConvNeXtBlock
 
 _MAX_LOG_MAGNITUDE = 7.0
 """Above what a full-scale sinusoid gives in a 2048 window (e^7 = 1097); keeps exp() finite."""
+
+
+def phase_period(config: CodecConfig) -> int:
+    """Return after how many frames both transforms' phase references come round."""
+    spec, hop = config.spectral, config.hop_length
+    return math.lcm(
+        *(n_fft // math.gcd(n_fft, hop) for n_fft in (spec.analysis_n_fft, spec.synthesis_n_fft))
+    )
+
+
+class PhaseReference(nn.Module):
+    """Turns spectra of centred frames between the frame's phase reference and the stream's.
+
+    Args:
+        n_fft: Of the transform, samples.
+        hop_length: Samples per frame.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, n_fft: int, hop_length: int) -> None:
+        super().__init__()
+        self.period = n_fft // math.gcd(n_fft, hop_length)
+        # Whole numbers modulo n_fft, so that quarter turns are exact however long the stream is.
+        turns = torch.outer(torch.arange(self.period) * hop_length, torch.arange(n_fft // 2 + 1))
+        angle = (turns % n_fft).double() * (2 * math.pi / n_fft)
+        self.register_buffer("cos", angle.cos().float(), persistent=False)
+        self.register_buffer("sin", angle.sin().float(), persistent=False)
+
+    def to_stream(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn spectra `[B, L, bins]` of frames 0..L-1 to the stream's reference."""
+        cos, sin = self._turns(real.shape[1])
+        return real * cos + imag * sin, imag * cos - real * sin
+
+    def to_frame(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+        """Undo `to_stream`."""
+        cos, sin = self._turns(real.shape[1])
+        return real * cos - imag * sin, imag * cos + real * sin
+
+    def _turns(self, num_frames: int) -> tuple[Tensor, Tensor]:
+        frames = torch.arange(num_frames, device=self.cos.device) % self.period
+        return self.cos[frames], self.sin[frames]
 
 
 def centred_frames(wav: Tensor, n_fft: int, hop_length: int) -> Tensor:
@@ -46,6 +95,7 @@ class SpectralEncoder(nn.Module):
         self.n_fft, self.wide_n_fft = spec.analysis_n_fft, spec.analysis_wide_n_fft
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
         self.register_buffer("wide_window", torch.hann_window(self.wide_n_fft), persistent=False)
+        self.reference = PhaseReference(self.n_fft, config.hop_length)
         features = 3 * (self.n_fft // 2 + 1) + self.wide_n_fft // 2 + 1
         self.embed = nn.Linear(features, spec.encoder_dim)
         self.embed_norm = nn.LayerNorm(spec.encoder_dim)
@@ -79,8 +129,7 @@ class SpectralEncoder(nn.Module):
         compressed = short / (magnitude + 1e-4).sqrt()
         return torch.cat(
             [
-                compressed.real,
-                compressed.imag,
+                *self.reference.to_stream(compressed.real, compressed.imag),
                 _scaled_log(magnitude),
                 _scaled_log(wide.abs()),
             ],
@@ -103,6 +152,7 @@ class SpectralDecoder(nn.Module):
         spec = config.spectral
         self.hop_length, self.n_fft = config.hop_length, spec.synthesis_n_fft
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
+        self.reference = PhaseReference(self.n_fft, config.hop_length)
         self.embed = nn.Linear(config.latent_dim, spec.decoder_dim)
         self.embed_norm = nn.LayerNorm(spec.decoder_dim)
         self.blocks = nn.ModuleList(
@@ -125,7 +175,9 @@ class SpectralDecoder(nn.Module):
             x = block(x)
         log_magnitude, phase = self.head(self.norm(x)).float().chunk(2, dim=2)  # [B, L, bins]
         magnitude = log_magnitude.clamp(max=_MAX_LOG_MAGNITUDE).exp()
-        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+        spectrum = torch.complex(
+            *self.reference.to_frame(magnitude * phase.cos(), magnitude * phase.sin())
+        )
         frames = torch.fft.irfft(spectrum, n=self.n_fft) * self.window
         return self._overlap_add(frames)
 
@@ -148,6 +200,9 @@ class SpectralDecoder(nn.Module):
 def context_frames(config: CodecConfig) -> tuple[int, int, int, int]:
     """Return how many frames beside a frame can change it.
 
+    The left ones are rounded up to whole phase periods, so that a window which begins there has
+    the stream's phase reference.
+
     Returns:
         Left and right context of the encoder, then of the decoder. The sum of the two right
         contexts is the algorithmic look-ahead of the codec, in frames.
@@ -157,9 +212,10 @@ def context_frames(config: CodecConfig) -> tuple[int, int, int, int]:
     widest = max(spec.analysis_n_fft, spec.analysis_wide_n_fft)
     analysis = math.ceil((widest - config.hop_length) / 2 / config.hop_length)
     synthesis = math.ceil((spec.synthesis_n_fft - config.hop_length) / 2 / config.hop_length)
+    period = phase_period(config)
     return (
-        spec.encoder_layers * past + analysis,
+        -(-(spec.encoder_layers * past + analysis) // period) * period,
         spec.encoder_layers * spec.lookahead_frames + analysis,
-        spec.decoder_layers * past + synthesis,
+        -(-(spec.decoder_layers * past + synthesis) // period) * period,
         spec.decoder_layers * spec.lookahead_frames + synthesis,
     )

@@ -4,7 +4,7 @@ Floating-point sums depend on the shapes they are taken over, so "the same codes
 chunk length" needs one fixed cutting, at batch 1. That cutting is here, and every other way to
 encode goes through it:
 
-- `spectral` has a bounded receptive field: windows of `WINDOW_FRAMES` are computed with enough
+- `spectral` has a bounded receptive field: windows of `window_frames` are computed with enough
   frames of context on both sides that their inside equals the whole file's.
 - `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried.
 """
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from soundgen.codec.config import CodecConfig
 from soundgen.codec.quantizer import ResidualVectorQuantizer
 from soundgen.codec.seanet import SeanetDecoder, SeanetEncoder, SeanetState
-from soundgen.codec.spectral import SpectralDecoder, SpectralEncoder, context_frames
+from soundgen.codec.spectral import SpectralDecoder, SpectralEncoder, context_frames, phase_period
 from soundgen.errors import ShapeError
 
 WINDOW_FRAMES = 500
@@ -35,6 +35,15 @@ class CodecParts(Protocol):
     encoder: SeanetEncoder | SpectralEncoder
     decoder: SeanetDecoder | SpectralDecoder
     quantizer: ResidualVectorQuantizer
+
+
+def window_frames(config: CodecConfig) -> int:
+    """Return the frames of a `spectral` window: `WINDOW_FRAMES` or a little more.
+
+    Windows begin where the phase reference comes round, so they are whole periods long.
+    """
+    period = phase_period(config)
+    return -(-WINDOW_FRAMES // period) * period
 
 
 @torch.no_grad()
@@ -65,7 +74,8 @@ def encode_chunks(
             yield codec.quantizer.encode(codec.encoder(wav, state), n_q)[0].cpu()
         return
     left, right, _, _ = context_frames(codec.config)
-    for window, skip, keep in _windows(chunks, hop, left=left, right=right):
+    length = window_frames(codec.config)
+    for window, skip, keep in _windows(chunks, hop, length=length, left=left, right=right):
         wav = pad_to_multiple(window.to(device), hop)[None, None]
         latents = codec.encoder(wav)[:, :, skip : skip + keep]
         yield codec.quantizer.encode(latents, n_q)[0].cpu()
@@ -94,7 +104,8 @@ def decode_chunks(codec: CodecParts, chunks: Iterable[Tensor]) -> Iterator[Tenso
             yield codec.decoder(latents, state)[0, 0].cpu()
         return
     _, _, left, right = context_frames(codec.config)
-    for window, skip, keep in _windows(chunks, 1, left=left, right=right):
+    length = window_frames(codec.config)
+    for window, skip, keep in _windows(chunks, 1, length=length, left=left, right=right):
         latents = codec.quantizer.decode(window[None].to(device))
         wav = codec.decoder(latents)[0, 0, skip * hop : (skip + keep) * hop]
         yield wav.cpu()
@@ -123,13 +134,14 @@ def _pieces(chunks: Iterable[Tensor], length: int) -> Iterator[Tensor]:
 
 
 def _windows(
-    chunks: Iterable[Tensor], unit: int, *, left: int, right: int
+    chunks: Iterable[Tensor], unit: int, *, length: int, left: int, right: int
 ) -> Iterator[tuple[Tensor, int, int]]:
-    """Cut a stream into windows of `WINDOW_FRAMES` with context.
+    """Cut a stream into windows of `length` frames with context.
 
     Args:
         chunks: Tensors cut along their last dimension.
         unit: Elements per frame there.
+        length: Frames of a window without its context.
         left: Frames of context before a window, where the stream has them.
         right: Frames of context after it.
 
@@ -142,16 +154,16 @@ def _windows(
     # Pieces shorter than a window, so that a live stream waits for one window and no more.
     for piece in _pieces(chunks, PIECE_FRAMES * unit):
         buffer = piece if buffer is None else torch.cat([buffer, piece], dim=-1)
-        while buffer.shape[-1] >= (start + WINDOW_FRAMES + right) * unit:
-            yield buffer[..., : (start + WINDOW_FRAMES + right) * unit], start, WINDOW_FRAMES
-            drop = max(0, start + WINDOW_FRAMES - left)
+        while buffer.shape[-1] >= (start + length + right) * unit:
+            yield buffer[..., : (start + length + right) * unit], start, length
+            drop = max(0, start + length - left)
             buffer = buffer[..., drop * unit :]
-            start += WINDOW_FRAMES - drop
+            start += length - drop
     if buffer is None:
         return
     num_frames = -(-buffer.shape[-1] // unit)
     while start < num_frames:
-        end = min(start + WINDOW_FRAMES, num_frames)
+        end = min(start + length, num_frames)
         yield buffer[..., : (end + right) * unit], start, end - start
         drop = max(0, end - left)
         buffer = buffer[..., drop * unit :]

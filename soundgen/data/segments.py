@@ -15,6 +15,7 @@ from torch import Tensor
 
 from soundgen.data.manifest import Clip
 from soundgen.data.segments_config import SegmentConfig
+from soundgen.data.synthetic import synthetic_audio
 from soundgen.errors import InputError
 from soundgen.training.seeding import sample_rng
 
@@ -97,6 +98,8 @@ class SegmentSampler:
     def segment(self, index: int) -> NDArray[np.float32]:
         """Return segment number `index`, float32 `[T]`."""
         rng = sample_rng(self.seed, index)
+        if rng.random() < self.config.synthetic_probability:
+            return synthetic_audio(rng, self.num_samples, self.sample_rate)
         audio = self._filled(rng)
         if rng.random() < self.config.mix_probability:
             other = self._filled(rng)

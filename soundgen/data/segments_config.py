@@ -18,6 +18,8 @@ class SegmentConfig:
     """Range of the random gain; lowered where it would clip."""
     mix_probability: float = 0.1
     """Share of segments that are the sum of two, the second -5 to 5 dB beside the first."""
+    synthetic_probability: float = 0.0
+    """Share of segments that are synthetic noise or tones instead of a clip."""
 
     def __post_init__(self) -> None:
         """Refuse ranges that are none."""
@@ -25,5 +27,6 @@ class SegmentConfig:
             raise ValueError(f"gain_db must be two numbers, low and high, got {self.gain_db}")
         if not 0 < self.segment_s <= 60:
             raise ValueError(f"segment_s must be above 0 and at most 60, got {self.segment_s}")
-        if not 0 <= self.mix_probability <= 1:
-            raise ValueError(f"mix_probability must be in [0, 1], got {self.mix_probability}")
+        for name in ("mix_probability", "synthetic_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")

@@ -49,22 +49,25 @@ class CodecLossConfig:
 
     time: float = 0.1
     mel: float = 1.0
+    magnitude: float = 0.0
     adversarial: float = 0.5
     feature: float = 0.5
     commitment: float = 0.25
     """Of l_w, which is not balanced: it does not depend on the decoder."""
     mel_windows: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
+    magnitude_windows: tuple[int, ...] = (128, 512, 2048)
     mel_l2: float = 0.0
     """Weight of l_s's root-mean-square term against its L1 term."""
 
     def __post_init__(self) -> None:
         """Refuse weights below 0 and windows that no STFT has."""
-        for name in ("time", "mel", "adversarial", "feature", "commitment", "mel_l2"):
+        for name in ("time", "mel", "magnitude", "adversarial", "feature", "commitment", "mel_l2"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.time + self.mel <= 0:
             raise ValueError("time and mel must not both be 0")
         _check_windows("mel_windows", self.mel_windows)
+        _check_windows("magnitude_windows", self.magnitude_windows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

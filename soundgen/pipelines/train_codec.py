@@ -18,6 +18,7 @@ from soundgen.codec.losses import (
     discriminator_loss,
     feature_loss,
     generator_loss,
+    magnitude_loss,
     mel_loss,
     time_loss,
 )
@@ -189,6 +190,7 @@ def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None, datase
             {
                 "time": recipe.losses.time,
                 "mel": recipe.losses.mel,
+                "magnitude": recipe.losses.magnitude,
                 "adversarial": recipe.losses.adversarial,
                 "feature": recipe.losses.feature,
             }
@@ -333,6 +335,13 @@ def _generator_losses(
             l2_weight=recipe.losses.mel_l2,
         ),
     }
+    if recipe.losses.magnitude:
+        losses["magnitude"] = magnitude_loss(
+            output.wav,
+            wav,
+            windows=recipe.losses.magnitude_windows,
+            sample_rate=recipe.codec.sample_rate,
+        )
     if adversarial:
         size = recipe.discriminator.batch_size
         run.discriminator.requires_grad_(False)
@@ -342,7 +351,13 @@ def _generator_losses(
         run.discriminator.requires_grad_(True)
         losses["adversarial"] = generator_loss(fake)
         losses["feature"] = feature_loss(fake, real)
-    names = {"time": "l_t", "mel": "l_s", "adversarial": "l_g", "feature": "l_feat"}
+    names = {
+        "time": "l_t",
+        "mel": "l_s",
+        "magnitude": "l_m",
+        "adversarial": "l_g",
+        "feature": "l_feat",
+    }
     metrics = {names[name]: float(loss.detach()) for name, loss in losses.items()}
     metrics["l_w"] = float(output.commitment.detach())
     return losses, metrics

@@ -11,6 +11,7 @@ from soundgen.codec.losses import (
     discriminator_loss,
     feature_loss,
     generator_loss,
+    magnitude_loss,
     mel_loss,
     time_loss,
 )
@@ -44,6 +45,21 @@ def test_time_loss_counts_a_quiet_clip_as_much_as_a_loud_one() -> None:
     wav = wave()
     loud = float(time_loss(wav * 0.5, wav))
     assert float(time_loss(wav * 0.05, wav * 0.1)) == pytest.approx(loud, rel=0.1)
+
+
+def test_magnitude_loss_counts_what_is_loud_and_not_how_loud_the_clip_is() -> None:
+    def measured(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+        return float(magnitude_loss(ours, theirs, windows=WINDOWS, sample_rate=16_000))
+
+    time = torch.arange(4000) / 16_000
+    tone = 0.5 * torch.sin(2 * torch.pi * 440 * time).expand(2, 1, -1)
+    hiss = 0.01 * wave()
+    both = tone + hiss
+    assert measured(both, both) == 0.0
+    assert measured(both * 0.5, both) == pytest.approx(0.5, abs=0.01)
+    # Most bands hold hiss only, but losing it weighs little beside losing the tone.
+    assert measured(tone, both) < 0.1 < 0.8 < measured(hiss, both)
+    assert mel(tone, both) > mel(hiss, both)
 
 
 def verdict(value: float) -> list[Verdict]:

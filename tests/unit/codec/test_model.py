@@ -8,8 +8,8 @@ import torch
 from soundgen.codec.config import CodecConfig, SeanetConfig, SpectralConfig
 from soundgen.codec.model import Codec
 from soundgen.codec.seanet import SeanetEncoder
-from soundgen.codec.spectral import context_frames
-from soundgen.codec.streaming import WINDOW_FRAMES, decode_chunks, encode_chunks
+from soundgen.codec.spectral import PhaseReference, context_frames, phase_period
+from soundgen.codec.streaming import WINDOW_FRAMES, decode_chunks, encode_chunks, window_frames
 from soundgen.errors import ShapeError
 from soundgen.nn.conv import fold_weight_norm
 
@@ -130,6 +130,33 @@ def test_spectral_sees_no_further_than_it_says() -> None:
     sounding = (heard.amax(dim=1) > 1e-6).nonzero().flatten()
     assert 60 - decoder_right <= int(sounding.min())
     assert int(sounding.max()) <= 60 + decoder_left
+
+
+def test_a_steady_tone_hardly_turns_its_phase_from_frame_to_frame() -> None:
+    hop, n_fft = 320, 1280
+    time = torch.arange(40 * hop + n_fft) / 16_000
+    tone = torch.sin(2 * torch.pi * 443.0 * time)
+    spectrum = torch.fft.rfft(tone.unfold(0, n_fft, hop) * torch.hann_window(n_fft))[None]
+    reference = PhaseReference(n_fft, hop)
+    real, imag = reference.to_stream(spectrum.real, spectrum.imag)
+    peak = int(spectrum.abs().mean(dim=(0, 1)).argmax())
+    turned = torch.complex(real, imag)[0, 1:, peak] / torch.complex(real, imag)[0, :-1, peak]
+    # Half a bin, 6.25 Hz, is an eighth of a turn in 20 ms.
+    assert turned.angle().abs().max() < torch.pi / 4 + 0.01
+    back = reference.to_frame(real, imag)
+    torch.testing.assert_close(torch.complex(*back), spectrum)
+
+
+@pytest.mark.parametrize(("n_fft", "period"), [(640, 2), (1280, 4), (1024, 16), (320, 1)])
+def test_windows_are_whole_periods_of_the_phase_reference(n_fft: int, period: int) -> None:
+    config = CodecConfig(
+        autoencoder="spectral",
+        spectral=SpectralConfig(analysis_n_fft=n_fft, synthesis_n_fft=n_fft),
+    )
+    assert phase_period(config) == period
+    assert window_frames(config) % period == 0
+    left, _, decoder_left, _ = context_frames(config)
+    assert left % period == decoder_left % period == 0
 
 
 def test_folding_weight_norm_changes_nothing() -> None:
