@@ -17,6 +17,7 @@ from soundgen.commands import (
     compress,
     dataset,
     doctor,
+    eval,
     generate,
     info,
     models,
@@ -72,6 +73,7 @@ app.command()(info.info)
 app.command()(doctor.doctor)
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(train.app, name="train")
+app.add_typer(eval.app, name="eval")
 app.add_typer(models.app, name="models")
 app.add_typer(recipes.app, name="recipes")
 

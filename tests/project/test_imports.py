@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "torchaudio", "transformers", "tensorboard", "scipy", "sentence_transformers")
+HEAVY = (
+    "torch",
+    "torchaudio",
+    "transformers",
+    "tensorboard",
+    "scipy",
+    "sentence_transformers",
+    "matplotlib",
+)
 
 # Runs the program in this very interpreter and then lists what it imported.
 PROBE = """
@@ -48,6 +56,9 @@ def heavy_imports(*arguments: str, cwd: Path) -> list[str]:
         ["generate", "rain", "-d", "900"],
         ["generate", "rain", "-o", "rain.doc"],
         ["train", "codec", "--recipe", "tiny"],
+        ["eval", "codec", "--help"],
+        ["eval", "codec", "--data", "missing", "--n-q", "2;3"],
+        ["eval", "codec", "--data", "missing", "--n-q", "1", "--plot", "rates.png"],
         ["recipes", "list"],
         ["recipes", "show", "codec/tiny"],
         ["models", "list"],
