@@ -61,14 +61,14 @@ class PhaseReference(nn.Module):
         cos, sin = self._turns(real.shape[1])
         return real * cos + imag * sin, imag * cos - real * sin
 
-    def to_frame(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
-        """Undo `to_stream`."""
-        cos, sin = self._turns(real.shape[1])
+    def to_frame(self, real: Tensor, imag: Tensor, first_frame: int = 0) -> tuple[Tensor, Tensor]:
+        """Undo `to_stream`, for frames of which the first is `first_frame` of its stream."""
+        cos, sin = self._turns(real.shape[1], first_frame)
         return real * cos - imag * sin, imag * cos + real * sin
 
-    def _turns(self, num_frames: int) -> tuple[Tensor, Tensor]:
-        frames = torch.arange(num_frames, device=self.cos.device) % self.period
-        return self.cos[frames], self.sin[frames]
+    def _turns(self, num_frames: int, first_frame: int = 0) -> tuple[Tensor, Tensor]:
+        frames = torch.arange(num_frames, device=self.cos.device) + first_frame % self.period
+        return self.cos[frames % self.period], self.sin[frames % self.period]
 
 
 def centred_frames(wav: Tensor, n_fft: int, hop_length: int) -> Tensor:
@@ -168,15 +168,18 @@ class SpectralDecoder(nn.Module):
         self.norm = nn.LayerNorm(spec.decoder_dim)
         self.head = nn.Linear(spec.decoder_dim, self.n_fft + 2)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """Decode `latents` `[B, D, L]` to `wav` `[B, 1, L * hop_length]`."""
+    def forward(self, latents: Tensor, first_frame: int = 0) -> Tensor:
+        """Decode `latents` `[B, D, L]` to `wav` `[B, 1, L * hop_length]`.
+
+        `first_frame` is the number of the first one in the stream that they were cut from.
+        """
         x = self.embed_norm(self.embed(latents.transpose(1, 2)))
         for block in self.blocks:
             x = block(x)
         log_magnitude, phase = self.head(self.norm(x)).float().chunk(2, dim=2)  # [B, L, bins]
         magnitude = log_magnitude.clamp(max=_MAX_LOG_MAGNITUDE).exp()
         spectrum = torch.complex(
-            *self.reference.to_frame(magnitude * phase.cos(), magnitude * phase.sin())
+            *self.reference.to_frame(magnitude * phase.cos(), magnitude * phase.sin(), first_frame)
         )
         frames = torch.fft.irfft(spectrum, n=self.n_fft) * self.window
         return self._overlap_add(frames)

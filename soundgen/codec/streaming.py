@@ -7,12 +7,14 @@ encode goes through it:
 - `spectral` has a bounded receptive field: windows of `window_frames` are computed with enough
   frames of context on both sides that their inside equals the whole file's.
 - `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried.
+
+A live stream can be cut finer, for an earlier answer (docs/streaming.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -46,7 +48,133 @@ def window_frames(config: CodecConfig) -> int:
     return -(-WINDOW_FRAMES // period) * period
 
 
-@torch.no_grad()
+class StreamEncoder:
+    """Encodes a live stream: push audio as it comes, take codes as they are known.
+
+    All state of the stream is in this object; the codec itself is not changed and serves any
+    number of streams.
+
+    Args:
+        codec: In evaluation mode.
+        n_q: Codebooks to use; all if `None`.
+        step_frames: Frames that are encoded at a time. `None` is the canonical cutting, whose
+            codes are those of `Codec.encode`, bit for bit. Fewer answer sooner; their codes are
+            the same but where two entries are as near as each other within rounding. `spectral`
+            takes whole phase periods, so it rounds up.
+
+    Raises:
+        ShapeError: `n_q` is not in 1..num_codebooks, or `step_frames` is below 1.
+    """
+
+    def __init__(
+        self, codec: CodecParts, n_q: int | None = None, *, step_frames: int | None = None
+    ) -> None:
+        if n_q is not None and not 1 <= n_q <= codec.config.num_codebooks:
+            raise ShapeError(f"n_q must be in 1..{codec.config.num_codebooks}, got {n_q}")
+        self._codec, self._hop = codec, codec.config.hop_length
+        self._n_q = codec.config.num_codebooks if n_q is None else n_q
+        self._state: SeanetState | None = None
+        left = right = 0
+        if isinstance(codec.encoder, SeanetEncoder):
+            self._state = {}
+        else:
+            left, right, _, _ = context_frames(codec.config)
+        self.step_frames = _step(codec, step_frames)
+        self._cutter = _Cutter(self._hop, length=self.step_frames, left=left, right=right)
+        self.latency_s = (self.step_frames + right) * self._hop / codec.config.sample_rate
+        """Audio that must have come from a frame's beginning on before its codes are known, s."""
+
+    @torch.no_grad()
+    def push(self, wav: Tensor) -> Tensor:
+        """Take float32 `[t]`, any length; return the codes int64 `[n_q, l]` now known.
+
+        Raises:
+            ShapeError: `wav` is not `[t]`.
+        """
+        if wav.ndim != 1:
+            raise ShapeError(f"wav must be [t], got {list(wav.shape)}")
+        return self._encode(self._cutter.push(wav))
+
+    @torch.no_grad()
+    def flush(self) -> Tensor:
+        """End the stream; return its last codes int64 `[n_q, l]`, zeros filling the last frame."""
+        return self._encode(self._cutter.flush())
+
+    def _encode(self, windows: Iterable[_Window]) -> Tensor:
+        device = self._codec.quantizer.usage.device
+        found = [torch.zeros(self._n_q, 0, dtype=torch.int64)]
+        for window in windows:
+            wav = pad_to_multiple(window.values.to(device), self._hop)[None, None]
+            if isinstance(self._codec.encoder, SeanetEncoder):
+                latents = self._codec.encoder(wav, self._state)
+            else:
+                latents = self._codec.encoder(wav)[:, :, window.skip : window.skip + window.keep]
+            found.append(self._codec.quantizer.encode(latents, self._n_q)[0].cpu())
+        return torch.cat(found, dim=1)
+
+
+class StreamDecoder:
+    """Decodes a live stream: push codes as they come, take audio as it is known.
+
+    Args:
+        codec: In evaluation mode.
+        step_frames: As of `StreamEncoder`; `None` gives the audio of `Codec.decode`, bit for bit.
+        first_frame: Number of the first frame in the stream that it was cut from. What `spectral`
+            codes mean depends on it.
+
+    Raises:
+        ShapeError: `step_frames` is below 1.
+    """
+
+    def __init__(
+        self, codec: CodecParts, *, step_frames: int | None = None, first_frame: int = 0
+    ) -> None:
+        self._codec, self._hop = codec, codec.config.hop_length
+        self._first_frame = first_frame
+        self._n_q: int | None = None
+        self._state: SeanetState | None = None
+        left = right = 0
+        if isinstance(codec.decoder, SeanetDecoder):
+            self._state = {}
+        else:
+            _, _, left, right = context_frames(codec.config)
+        self.step_frames = _step(codec, step_frames)
+        self._cutter = _Cutter(1, length=self.step_frames, left=left, right=right)
+        self.latency_s = (self.step_frames + right) * self._hop / codec.config.sample_rate
+        """Sound that must have come from a frame's beginning on before its audio is known, s."""
+
+    @torch.no_grad()
+    def push(self, codes: Tensor) -> Tensor:
+        """Take codes int64 `[n_q, l]`, any length; return the audio float32 `[t]` now known.
+
+        Raises:
+            ShapeError: They are not `[n_q, l]`, n_q changes, or a code is out of range.
+        """
+        if codes.ndim != 2 or self._n_q not in (None, codes.shape[0]):
+            raise ShapeError(f"codes must be [{self._n_q or 'n_q'}, l], got {list(codes.shape)}")
+        self._n_q = codes.shape[0]
+        return self._decode(self._cutter.push(codes))
+
+    @torch.no_grad()
+    def flush(self) -> Tensor:
+        """End the stream; return the rest of its audio, float32 `[t]`."""
+        return self._decode(self._cutter.flush())
+
+    def _decode(self, windows: Iterable[_Window]) -> Tensor:
+        device = self._codec.quantizer.usage.device
+        found = [torch.zeros(0)]
+        for window in windows:
+            latents = self._codec.quantizer.decode(window.values[None].to(device))
+            if isinstance(self._codec.decoder, SeanetDecoder):
+                wav = self._codec.decoder(latents, self._state)[0, 0]
+            else:
+                # Every window begins whole phase periods after the first one.
+                wav = self._codec.decoder(latents, self._first_frame)[0, 0]
+                wav = wav[window.skip * self._hop : (window.skip + window.keep) * self._hop]
+            found.append(wav.cpu())
+        return torch.cat(found)
+
+
 def encode_chunks(
     codec: CodecParts, chunks: Iterable[Tensor], n_q: int | None = None
 ) -> Iterator[Tensor]:
@@ -63,31 +191,22 @@ def encode_chunks(
     Raises:
         ShapeError: `n_q` is not in 1..num_codebooks.
     """
-    if n_q is not None and not 1 <= n_q <= codec.config.num_codebooks:
-        raise ShapeError(f"n_q must be in 1..{codec.config.num_codebooks}, got {n_q}")
-    device = codec.quantizer.usage.device
-    hop = codec.config.hop_length
-    if isinstance(codec.encoder, SeanetEncoder):
-        state: SeanetState = {}
-        for piece in _pieces(chunks, PIECE_FRAMES * hop):
-            wav = pad_to_multiple(piece.to(device), hop)[None, None]
-            yield codec.quantizer.encode(codec.encoder(wav, state), n_q)[0].cpu()
-        return
-    left, right, _, _ = context_frames(codec.config)
-    length = window_frames(codec.config)
-    for window, skip, keep in _windows(chunks, hop, length=length, left=left, right=right):
-        wav = pad_to_multiple(window.to(device), hop)[None, None]
-        latents = codec.encoder(wav)[:, :, skip : skip + keep]
-        yield codec.quantizer.encode(latents, n_q)[0].cpu()
+    encoder = StreamEncoder(codec, n_q)
+    yield from (codes for codes in map(encoder.push, chunks) if codes.numel())
+    rest = encoder.flush()
+    if rest.numel():
+        yield rest
 
 
-@torch.no_grad()
-def decode_chunks(codec: CodecParts, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+def decode_chunks(
+    codec: CodecParts, chunks: Iterable[Tensor], *, first_frame: int = 0
+) -> Iterator[Tensor]:
     """Decode a stream of codes.
 
     Args:
         codec: In evaluation mode.
         chunks: int64 `[n_q, l]` each, of any lengths.
+        first_frame: Number of the first frame in the stream that it was cut from.
 
     Yields:
         float32 `[t]`; together `[L * hop_length]`.
@@ -95,20 +214,11 @@ def decode_chunks(codec: CodecParts, chunks: Iterable[Tensor]) -> Iterator[Tenso
     Raises:
         ShapeError: A chunk is not `[n_q, l]`, or a code is out of range.
     """
-    device = codec.quantizer.usage.device
-    hop = codec.config.hop_length
-    if isinstance(codec.decoder, SeanetDecoder):
-        state: SeanetState = {}
-        for piece in _pieces(chunks, PIECE_FRAMES):
-            latents = codec.quantizer.decode(piece[None].to(device))
-            yield codec.decoder(latents, state)[0, 0].cpu()
-        return
-    _, _, left, right = context_frames(codec.config)
-    length = window_frames(codec.config)
-    for window, skip, keep in _windows(chunks, 1, length=length, left=left, right=right):
-        latents = codec.quantizer.decode(window[None].to(device))
-        wav = codec.decoder(latents)[0, 0, skip * hop : (skip + keep) * hop]
-        yield wav.cpu()
+    decoder = StreamDecoder(codec, first_frame=first_frame)
+    yield from (wav for wav in map(decoder.push, chunks) if wav.numel())
+    rest = decoder.flush()
+    if rest.numel():
+        yield rest
 
 
 def pad_to_multiple(wav: Tensor, hop_length: int) -> Tensor:
@@ -116,56 +226,64 @@ def pad_to_multiple(wav: Tensor, hop_length: int) -> Tensor:
     return F.pad(wav, (0, -wav.shape[-1] % hop_length))
 
 
-def _pieces(chunks: Iterable[Tensor], length: int) -> Iterator[Tensor]:
-    """Cut a stream along its last dimension into pieces of `length`, the last one shorter."""
-    held: list[Tensor] = []
-    num_held = 0
-    for chunk in chunks:
-        held.append(chunk)
-        num_held += chunk.shape[-1]
-        if num_held < length:
-            continue
-        joined = torch.cat(held, dim=-1)
-        whole = num_held - num_held % length
-        yield from joined[..., :whole].split(length, dim=-1)
-        held, num_held = [joined[..., whole:]], num_held - whole
-    if num_held:
-        yield torch.cat(held, dim=-1)
+def _step(codec: CodecParts, step_frames: int | None) -> int:
+    if step_frames is not None and step_frames < 1:
+        raise ShapeError(f"step_frames must be at least 1, got {step_frames}")
+    if isinstance(codec.encoder, SeanetEncoder):
+        return step_frames or PIECE_FRAMES
+    if step_frames is None:
+        return window_frames(codec.config)
+    period = phase_period(codec.config)
+    return -(-step_frames // period) * period
 
 
-def _windows(
-    chunks: Iterable[Tensor], unit: int, *, length: int, left: int, right: int
-) -> Iterator[tuple[Tensor, int, int]]:
-    """Cut a stream into windows of `length` frames with context.
+class _Window(NamedTuple):
+    values: Tensor
+    """Of the window and its context, cut along the last dimension."""
+    skip: int
+    """Frames of context before the window's own."""
+    keep: int
+    """Frames of its own."""
+
+
+class _Cutter:
+    """Cuts a stream into windows with context, as soon as each is whole.
 
     Args:
-        chunks: Tensors cut along their last dimension.
-        unit: Elements per frame there.
+        unit: Elements per frame along the last dimension.
         length: Frames of a window without its context.
         left: Frames of context before a window, where the stream has them.
         right: Frames of context after it.
-
-    Yields:
-        The window with its context, how many frames of context precede it, and how many frames
-        are its own.
     """
-    buffer: Tensor | None = None
-    start = 0  # of the window, in frames from the start of the buffer
-    # Pieces shorter than a window, so that a live stream waits for one window and no more.
-    for piece in _pieces(chunks, PIECE_FRAMES * unit):
-        buffer = piece if buffer is None else torch.cat([buffer, piece], dim=-1)
-        while buffer.shape[-1] >= (start + length + right) * unit:
-            yield buffer[..., : (start + length + right) * unit], start, length
-            drop = max(0, start + length - left)
-            buffer = buffer[..., drop * unit :]
-            start += length - drop
-    if buffer is None:
-        return
-    num_frames = -(-buffer.shape[-1] // unit)
-    while start < num_frames:
-        end = min(start + length, num_frames)
-        yield buffer[..., : (end + right) * unit], start, end - start
-        drop = max(0, end - left)
-        buffer = buffer[..., drop * unit :]
-        num_frames -= drop
-        start = end - drop
+
+    def __init__(self, unit: int, *, length: int, left: int, right: int) -> None:
+        self._unit, self._length, self._left, self._right = unit, length, left, right
+        self._held: list[Tensor] = []
+        self._num_held = 0
+        self._start = 0  # of the next window, in frames from the start of what is held
+
+    def push(self, chunk: Tensor) -> Iterator[_Window]:
+        """Yield the windows that `chunk` completes."""
+        # In pieces: what is left over is copied for each window.
+        for piece in chunk.split(PIECE_FRAMES * self._unit, dim=-1):
+            self._held.append(piece)
+            self._num_held += piece.shape[-1]
+            while self._num_held >= (self._start + self._length + self._right) * self._unit:
+                yield self._take(self._length)
+
+    def flush(self) -> Iterator[_Window]:
+        """Yield what is left, the last window shorter and with less context after it."""
+        while self._num_held > self._start * self._unit:
+            left = -(-self._num_held // self._unit) - self._start
+            yield self._take(min(self._length, left))
+
+    def _take(self, keep: int) -> _Window:
+        joined = torch.cat(self._held, dim=-1)
+        end = self._start + keep
+        window = _Window(joined[..., : (end + self._right) * self._unit], self._start, keep)
+        drop = max(0, end - self._left)
+        # A copy: a view would keep all that came before alive.
+        self._held = [joined[..., drop * self._unit :].clone()]
+        self._num_held = self._held[0].shape[-1]
+        self._start = end - drop
+        return window

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -242,22 +242,41 @@ class _Decoder:
         from soundgen.codec.streaming import decode_chunks
 
         damages: list[Damage] = []
-        records = reader.records()
-        for is_damage, run in groupby(records, key=lambda record: isinstance(record, Damage)):
-            if not is_damage:
-                for wav in decode_chunks(codec, _code_tensors(reader, codec, run)):
-                    sound.write(wav.numpy())
+        records = self._without_harmless(reader, damages)
+        for is_gap, run in groupby(records, key=lambda record: isinstance(record, Damage)):
+            records_of_run = iter(run)
+            first = next(records_of_run)
+            rest = chain([first], records_of_run)
+            if is_gap:
+                for gap in rest:
+                    sound.silence(gap.num_frames or 0)
                 continue
-            lost = [record for record in run if isinstance(record, Damage)]
-            damages += lost
-            if not self._recover:
-                damages += [record for record in records if isinstance(record, Damage)]
-                raise damage_error(reader.name, reader.header, damages)
-            for damage in lost:
-                sound.silence(damage.num_frames or 0)
+            # What codes mean may depend on where they stand in the stream.
+            codes = _code_tensors(reader, codec, rest)
+            for wav in decode_chunks(codec, codes, first_frame=first.first_frame):
+                sound.write(wav.numpy())
         if not reader.num_samples:
             raise InputError(f"{reader.name}: nothing of it can be recovered")
         return damages
+
+    def _without_harmless(
+        self, reader: SgcReader, damages: list[Damage]
+    ) -> Iterator[Chunk | Damage]:
+        """Yield chunks and gaps; note all damage, where foreign bytes cost no sound as well.
+
+        Raises:
+            InputError: There is damage, and it is not to be recovered.
+        """
+        records = reader.records()
+        for record in records:
+            if isinstance(record, Damage):
+                damages.append(record)
+                if not self._recover:
+                    damages += [later for later in records if isinstance(later, Damage)]
+                    raise damage_error(reader.name, reader.header, damages)
+                if record.num_frames == 0:
+                    continue  # the decoder's state holds on
+            yield record
 
 
 class _Sound:

@@ -29,6 +29,7 @@ from soundgen.codec.bitstream import (
 from soundgen.codec.packing import pack_codes, read_varint, unpack_codes, write_varint
 from soundgen.codec.sgc_header import MAX_PAYLOAD_BYTES, SgcHeader, decode_header, encode_header
 from soundgen.errors import InputError
+from tests.fixtures_corruption import corrupt
 from tests.fixtures_pipe import Pipe
 
 DIGEST = "5a" * 32
@@ -477,36 +478,6 @@ def test_bytes_after_the_end_are_noticed(sample: tuple[SgcHeader, Codes, bytes])
     check_honest(read, codes, header.num_samples)
     assert not read.complete
     assert damage_text(header, read.damages[0]) == "1 foreign bytes at 6.00 s, nothing lost"
-
-
-def corrupt(data: bytes, rng: random.Random) -> bytes:
-    """Damage a file in one of the ways that disks, cables and people do."""
-    out = bytearray(data)
-    at, other = sorted(rng.randrange(len(out)) for _ in range(2))
-    kind = rng.randrange(9)
-    if kind == 0:  # flip bits
-        for _ in range(rng.choice([1, 1, 2, 8, 100])):
-            out[rng.randrange(len(out))] ^= 1 << rng.randrange(8)
-    elif kind == 1:  # truncate
-        del out[at:]
-    elif kind == 2:  # lose bytes inside
-        del out[at:other]
-    elif kind == 3:  # overwrite with noise
-        out[at:other] = rng.randbytes(other - at)
-    elif kind == 4:  # a hole of zeros or ones
-        out[at:other] = bytes([rng.choice([0, 255])]) * (other - at)
-    elif kind == 5:  # swap two parts
-        size = rng.randrange(1, 400)
-        a, b = out[at : at + size], out[other : other + size]
-        out[at : at + size], out[other : other + size] = b, a
-    elif kind == 6:  # repeat a part
-        out[at:at] = out[at:other]
-    elif kind == 7:  # a huge count or length, wherever it may be read as one
-        out[at : at + 8] = b"\xff\xff\xff\xff\xff\xff\xff\x7f"
-    else:  # foreign bytes before, inside or after
-        place = rng.choice([0, at, len(out)])
-        out[place:place] = rng.randbytes(rng.randrange(1, 600))
-    return bytes(out)
 
 
 @pytest.mark.parametrize("seed", range(8))
