@@ -320,6 +320,7 @@ class _Sound:
     def _put(self, samples: NDArray[np.float32]) -> None:
         rate = self._header.sample_rate
         self._stream.write(to_pcm16(samples))
+        self._stream.flush()  # whoever listens at the other end of a pipe is waiting
         before = self._num_written // rate
         self._num_written += len(samples)
         self._progress.advance(self._num_written // rate - before)
