@@ -68,7 +68,7 @@ def test_json_is_one_object(soundgen: RunSoundgen, model: ModelFolder, data: Pat
     ("arguments", "exit_code", "message"),
     [
         ((), 2, "Missing option '--data'"),
-        (("--data", "none"), 3, "none/manifest.jsonl: no such file"),
+        (("--data", "none"), 3, "none: no such file"),
         (("--data", "none", "--model", "none"), 4, "none: no such model"),
         (("--data", "set", "--split", "dev"), 2, "Invalid value for '--split'"),
         (("--data", "set", "--n-q", "2;8"), 2, "--n-q 2;8: not a list of whole numbers"),
