@@ -1,4 +1,10 @@
-"""Opus beside our own codec: the reference encoder and decoder of opus-tools, as programs."""
+"""Opus beside our own codec: the reference encoder and decoder of opus-tools, as programs.
+
+opusdec dithers its 16 bits unless told not to, and is not told here. The log-spectral distance has
+its floor above that. The mel distance counts what is nearly silent, and so the dither too: over 24
+clips of up to 6 s it added 0.015 at 12 kbit/s (0.451 against 0.436) and 0.028 at 16 (0.387 against
+0.359).
+"""
 
 from __future__ import annotations
 
