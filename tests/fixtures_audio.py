@@ -1,4 +1,4 @@
-"""Sounds that the tests make themselves, as a dataset that every pipeline takes."""
+"""Sounds that the tests make themselves: a folder of files, or a prepared dataset."""
 
 from __future__ import annotations
 
@@ -28,6 +28,23 @@ def make_sound(kind: str, seed: int, duration_s: float) -> NDArray[np.float32]:
     else:
         sound = 0.4 * np.sin(2 * np.pi * (pitch + 400 * time) * time)
     return sound.astype(np.float32)
+
+
+def make_sounds(folder: Path, *, num_each: int = 4) -> list[Path]:
+    """Write up to six sounds of each kind as a person's folder has them, all different."""
+    # Names without numbers: "tone 1" and "tone 2" would pass for pieces of one recording.
+    names = ("near", "far", "old", "new", "red", "blue")[:num_each]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, kind in enumerate(KINDS):
+        for index, name in enumerate(names):
+            path = folder / f"{name} {kind}.wav"
+            sound = make_sound(kind, 100 * number + index, 0.5 + 0.1 * index)
+            # A recording's noise floor: digital silence is no sound to train on.
+            floor = make_sound("noise", 1000 + 100 * number + index, 0.5 + 0.1 * index)
+            soundfile.write(path, sound + 0.02 * floor, RATE)
+            paths.append(path)
+    return paths
 
 
 def make_dataset(folder: Path, *, per_kind: int = 5) -> Path:

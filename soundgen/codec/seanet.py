@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundgen.codec.config import CodecConfig
 from soundgen.nn.conv import CausalConv1d, CausalConvTranspose1d, StreamingLSTM, StreamState
+
+_ELU_GAIN = 1.2
+"""Keeps the variance of a unit normal signal through an ELU and a convolution."""
+_OUTPUT_GAIN = 0.1
+"""Of the decoder's last convolution: recordings are nearer to -20 dBFS than to full scale."""
 
 SeanetState = dict[str, StreamState]
 """State of a whole encoder or decoder: one entry a layer, made on first use."""
@@ -48,6 +54,27 @@ class Elu(nn.Module):
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         """Apply ELU to `x`, any shape."""
         return F.elu(x)
+
+
+@torch.no_grad()
+def _initialise(layers: nn.ModuleList, *, output_gain: float = 1.0) -> None:
+    """Draw weights that keep the signal's variance from layer to layer, and no biases.
+
+    PyTorch's default shrinks it threefold at every layer. Over the dozen of them the output was
+    that of the biases alone, latents moved by a hundredth, and 250 steps had not changed it.
+    """
+    gains: dict[nn.Module, float] = {}
+    for unit in layers.modules():
+        if isinstance(unit, CausalConv1d | CausalConvTranspose1d):
+            gains.setdefault(unit, _ELU_GAIN)
+            last = unit
+        elif isinstance(unit, ResidualUnit):
+            # What a unit adds starts smaller than what it adds to.
+            gains[unit.widen] = _ELU_GAIN / 2
+    gains[last] *= output_gain
+    for unit, gain in gains.items():
+        if isinstance(unit, CausalConv1d | CausalConvTranspose1d):
+            unit.initialise(gain)
 
 
 def _run(layers: nn.ModuleList, x: Tensor, state: SeanetState | None) -> Tensor:
@@ -97,6 +124,7 @@ class SeanetEncoder(nn.Module):
             ),
         ]
         self.layers = nn.ModuleList(layers)
+        _initialise(self.layers)
 
     def forward(self, wav: Tensor, state: SeanetState | None = None) -> Tensor:
         """Encode `wav` `[B, 1, T]`, T a multiple of the hop, to latents `[B, D, L]`."""
@@ -142,6 +170,7 @@ class SeanetDecoder(nn.Module):
             CausalConv1d(width, 1, sea.kernel_size, use_weight_norm=use_weight_norm),
         ]
         self.layers = nn.ModuleList(layers)
+        _initialise(self.layers, output_gain=_OUTPUT_GAIN)
 
     def forward(self, latents: Tensor, state: SeanetState | None = None) -> Tensor:
         """Decode `latents` `[B, D, L]` to `wav` `[B, 1, L * hop_length]`."""

@@ -64,3 +64,27 @@ def training_pair(
     # The end is said once, by codebook 0, on the step after its last frame.
     mask[:, 0] |= (steps == num_frames[:, None]) & ends[:, None]
     return inputs, targets, mask
+
+
+def corrupt_inputs(inputs: Tensor, special: int, probability: float) -> Tensor:
+    """Replace codes that a model reads by others of the batch.
+
+    At generation a model reads what it said itself, mistakes included; one that has only ever
+    read real codes takes a mistake for the sound and drifts away from the prompt. The share of
+    replaced codes is drawn for each item, evenly from 0 to `2 * probability` (the word dropout of
+    Bowman et al. 2016, with codes that could have been said in place of a blank).
+
+    Args:
+        inputs: int64 `[B, K, S]`, as `training_pair` makes them.
+        special: Index beside the codes; stays where it is and is never put in.
+        probability: Mean share of codes that are replaced.
+    """
+    if not probability:
+        return inputs
+    batch, num_codebooks, num_steps = inputs.shape
+    order = torch.randperm(batch * num_steps, device=inputs.device)
+    others = inputs.transpose(1, 2).reshape(-1, num_codebooks)[order]
+    others = others.view(batch, num_steps, num_codebooks).transpose(1, 2)
+    share = torch.rand(batch, 1, 1, device=inputs.device) * 2 * probability
+    chosen = torch.rand(inputs.shape, device=inputs.device) < share
+    return torch.where(chosen & (inputs != special) & (others != special), others, inputs)

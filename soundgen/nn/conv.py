@@ -15,6 +15,15 @@ def _normalised(module: nn.Module) -> nn.Module:
     return weight_norm(module)  # type: ignore[no-any-return, no-untyped-call, unused-ignore]
 
 
+def _draw_weight(conv: nn.Module, std: float) -> None:
+    weight: Tensor = conv.weight  # type: ignore[assignment]
+    drawn = torch.randn_like(weight) * std
+    if nn.utils.parametrize.is_parametrized(conv, "weight"):
+        conv.weight = drawn  # through weight norm's right inverse
+    else:
+        weight.copy_(drawn)
+
+
 class CausalConv1d(nn.Module):
     """Convolution that sees the present and the past only.
 
@@ -39,6 +48,13 @@ class CausalConv1d(nn.Module):
         conv = nn.Conv1d(in_channels, out_channels, kernel_size, stride=stride, dilation=dilation)
         self.conv = _normalised(conv) if use_weight_norm else conv
         self.context = (kernel_size - 1) * dilation + 1 - stride
+        self.fan_in = in_channels * kernel_size
+
+    @torch.no_grad()
+    def initialise(self, gain: float) -> None:
+        """Draw weights that give a unit normal input the standard deviation `gain`; no bias."""
+        _draw_weight(self.conv, gain / self.fan_in**0.5)
+        nn.init.zeros_(self.conv.get_parameter("bias"))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         """Convolve `x` `[B, C_in, T]` (T a multiple of the stride) to `[B, C_out, T / stride]`.
@@ -72,6 +88,14 @@ class CausalConvTranspose1d(nn.Module):
         # The bias stands outside, so that it is added once where two pieces overlap.
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.overlap = kernel_size - stride
+        # Each output sample is the sum of kernel / stride taps.
+        self.fan_in = in_channels * kernel_size / stride
+
+    @torch.no_grad()
+    def initialise(self, gain: float) -> None:
+        """Draw weights that give a unit normal input the standard deviation `gain`; no bias."""
+        _draw_weight(self.conv, gain / self.fan_in**0.5)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         """Upsample `x` `[B, C_in, L]` to `[B, C_out, L * stride]`."""

@@ -160,6 +160,8 @@ class LMTrainingConfig:
     """Share of items whose prompt is dropped, for classifier-free guidance."""
     duration_dropout: float = 0.15
     """Share of items whose duration is dropped, for `-d auto`."""
+    input_noise: float = 0.0
+    """Mean share of the codes it reads that are replaced by others."""
     duration_power: float = 0.5
     category_power: float = 0.5
     longest_s: float = 4.0
@@ -178,6 +180,8 @@ class LMTrainingConfig:
             self, "steps", "batch_frames", "log_every", "checkpoint_every", "valid_batches"
         )
         _check_share(self, "ema_decay", "condition_dropout", "duration_dropout", "label_smoothing")
+        if not 0 <= self.input_noise <= 0.5:
+            raise ValueError(f"input_noise must be in [0, 0.5], got {self.input_noise}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.longest_s <= 0 or self.max_s <= 0:

@@ -20,7 +20,7 @@ from soundgen.errors import CheckpointError, ConfigError
 from soundgen.files import folder_lock
 from soundgen.lm.conditioning import TextCondition, TimeCondition
 from soundgen.lm.config import LMConfig
-from soundgen.lm.delay import training_pair
+from soundgen.lm.delay import corrupt_inputs, training_pair
 from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
 from soundgen.pipelines.recipes import LMRecipe
@@ -301,6 +301,7 @@ def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]
         run.device,
         has_text=torch.rand(size) >= recipe.training.condition_dropout,
         has_duration=torch.rand(size) >= recipe.training.duration_dropout,
+        input_noise=recipe.training.input_noise,
         label_smoothing=recipe.training.label_smoothing,
     )
     weights = torch.tensor(recipe.training.codebook_weights or (1.0,) * recipe.lm.n_q)
@@ -331,6 +332,7 @@ def _losses(
     *,
     has_text: Tensor,
     has_duration: Tensor,
+    input_noise: float = 0.0,
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Return the cross-entropy of each codebook, `[K]`."""
@@ -340,6 +342,7 @@ def _losses(
         batch.ends.to(device),
         model.config.special,
     )
+    inputs = corrupt_inputs(inputs, model.config.special, input_noise)
     text = TextCondition(
         batch.text_states.to(device),
         batch.text_mask.to(device),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.fixtures_sounds import make_sounds
+from tests.fixtures_audio import make_sounds
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TRAIN_CODEC = ["train", "codec", "--recipe", "tiny", "--data", "data", "--out"]
@@ -44,7 +44,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "soundgen train codec --recipe tiny --data data --out runs/codec",
         "soundgen dataset tokenize data cache --model runs/codec",
         "soundgen train lm --recipe tiny --data cache --codec runs/codec --out runs/lm",
-        "soundgen generate beep --model runs/lm -d 0.5 --seed 1",
+        "soundgen generate tone --model runs/lm -d 0.5 --seed 1",
     ):
         result = run(command, folder)
         assert Path(folder, result.stdout.strip()).exists()
@@ -52,7 +52,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_sound_is_there(path: Path) -> None:
-    samples, sample_rate = soundfile.read(path / "beep.wav", dtype="float32")
+    samples, sample_rate = soundfile.read(path / "tone.wav", dtype="float32")
     assert (sample_rate, samples.shape) == (16_000, (8000,))
     assert np.isfinite(samples).all()
     assert 1e-3 < np.abs(samples).max() < 1.0
@@ -77,12 +77,12 @@ def test_both_runs_are_whole_models(path: Path) -> None:
 
 
 def test_the_codec_compresses(path: Path) -> None:
-    run("soundgen compress beep.wav -o small.sgc --model runs/codec", path)
+    run("soundgen compress tone.wav -o small.sgc --model runs/codec", path)
     run("soundgen decompress small.sgc -o again.wav --model runs/codec", path)
     info = json.loads(run("soundgen info small.sgc --json", path).stdout)
     assert info["kind"] == "sgc"
     assert info["complete"]
-    assert (path / "small.sgc").stat().st_size < (path / "beep.wav").stat().st_size / 10
+    assert (path / "small.sgc").stat().st_size < (path / "tone.wav").stat().st_size / 10
     assert soundfile.info(path / "again.wav").frames == 8000
 
 
@@ -96,7 +96,7 @@ def test_a_run_is_not_overwritten(path: Path) -> None:
 def test_what_does_not_fit_is_refused(path: Path) -> None:
     train_lm = "soundgen train lm --recipe tiny --data cache --out new --codec"
     assert "no such model" in run(f"{train_lm} runs/nothing", path, 4).stderr
-    assert "has no lm" in run("soundgen generate hiss --model runs/codec", path, 4).stderr
+    assert "has no lm" in run("soundgen generate noise --model runs/codec", path, 4).stderr
     result = run(
         "soundgen train lm --recipe tiny --data data --out new --codec runs/codec", path, 4
     )

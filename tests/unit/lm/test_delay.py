@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgen.lm.delay import delay_codes, training_pair, undelay_codes
+from soundgen.lm.delay import corrupt_inputs, delay_codes, training_pair, undelay_codes
 
 SPECIAL = 9
 
@@ -53,3 +53,22 @@ def test_padding_does_not_reach_inputs() -> None:
     codes = torch.full((1, 2, 6), 3)
     inputs, _, _ = training_pair(codes, torch.tensor([2]), torch.tensor([True]), SPECIAL)
     assert (inputs[0] == 3).sum() == 4
+
+
+def test_corrupted_inputs_are_codes_of_the_batch_where_codes_stood() -> None:
+    torch.manual_seed(0)
+    # Codebook k holds codes 10 k .. 10 k + 8 only, so a code from elsewhere would show.
+    codes = torch.randint(0, 9, (16, 3, 200)) + 10 * torch.arange(3)[:, None]
+    lengths = torch.randint(50, 201, (16,))
+    inputs, _, _ = training_pair(codes, lengths, torch.ones(16, dtype=torch.bool), 99)
+    corrupted = corrupt_inputs(inputs, 99, 0.2)
+    assert torch.equal(corrupted == 99, inputs == 99)
+    for k in range(3):
+        held = corrupted[:, k][corrupted[:, k] != 99]
+        assert 10 * k <= int(held.min()) <= int(held.max()) <= 10 * k + 8
+    real = inputs != 99
+    changed = ((corrupted != inputs) & real).sum(dim=(1, 2)) / real.sum(dim=(1, 2))
+    # A ninth of the replacements draws the same code; padding replaces nothing.
+    assert 0.08 < float(changed.mean()) < 0.2
+    assert float(changed.max()) - float(changed.min()) > 0.15
+    assert corrupt_inputs(inputs, 99, 0.0) is inputs
