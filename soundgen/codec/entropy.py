@@ -34,6 +34,8 @@ TOTAL_BITS = 24
 """The frequencies of all codes sum to 2^24: the precision of constriction's coders."""
 _WEIGHT_BITS = 23
 _WORD = 4
+_NOTHING = b"\0"
+"""Stands for a payload of no bytes, which a chunk cannot have."""
 
 
 def power_table() -> NDArray[np.int64]:
@@ -229,7 +231,7 @@ def _sum_rows(embedding: NDArray[np.generic], codes: Codes) -> _Int32:
 
 
 def _seal(encoder: constriction.stream.queue.RangeEncoder) -> bytes:
-    """Return the fewest bytes that, with zeros behind them, decode to what was encoded.
+    """Return the fewest bytes (at least 1) that, with zeros behind, decode to what was encoded.
 
     constriction's own last words are made for anything to follow, and cost up to 8 bytes.
     """
@@ -243,12 +245,12 @@ def _seal(encoder: constriction.stream.queue.RangeEncoder) -> bytes:
         unit = 1 << 8 * spare
         value = -(-lowest // unit) * unit
         if value < lowest + width:
-            return value.to_bytes(num_bytes, "big")[: num_bytes - spare]
+            return value.to_bytes(num_bytes, "big")[: num_bytes - spare] or _NOTHING
     raise AssertionError("the encoder's state names no number")
 
 
 def _open(payload: bytes) -> constriction.stream.queue.RangeDecoder:
-    if payload.endswith(b"\0"):
+    if payload.endswith(b"\0") and payload != _NOTHING:
         raise ValueError("its last byte is zero")
     size = -(-len(payload) // _WORD) * _WORD
     words = np.frombuffer(payload.ljust(size, b"\0"), dtype=">u4").astype(np.uint32)

@@ -22,32 +22,60 @@ from soundgen.codec.entropy import (
     OUTPUT_BITS,
 )
 
-_HALF_LIVES = (0.5, 2.0, 6.0, 20.0)
-"""Frames after which what the filters remember has faded by half, when training begins."""
-
-
 _LATENT_RMS = 1.5
-_OUTPUT_RMS = 0.1
+_ENERGY_RMS = 0.3
+_OUTPUT_SCALE = 0.1
 
 
 class EntropyNet(nn.Module):
     """Predicts codes from those before them.
 
+    A code's embedding is a linear map of what its codebook entry is (`features`), which every code
+    helps to learn, plus a part of its own. All begins as a linear prediction of the codec's
+    latents: what the frames before predict, less what the codes so far account for, is the
+    residual that the next codebook quantizes, and likely entries point the same way.
+
     Args:
         config: Sizes.
+        codebooks: float32 `[K, V, D]`, the entries of the codec's quantizer.
     """
 
-    def __init__(self, config: EntropyConfig) -> None:
+    features: Tensor
+
+    def __init__(self, config: EntropyConfig, codebooks: Tensor) -> None:
         super().__init__()
         self.config = config
         K, V, H = config.num_codebooks, config.codebook_size, config.hidden_size
-        self.frame_embedding = nn.Parameter(torch.randn(K, V, H) * 0.15)
-        self.code_embedding = nn.Parameter(torch.randn(K, V, H) * 0.3)
-        self.filter = nn.Parameter(_decaying_filters(config.context_frames, H))
-        self.bias = nn.Parameter(torch.full((K, K, H), 0.5))
-        self.mix = nn.Parameter(torch.randn(K, H, H) / math.sqrt(H))
+        # Activations are at least 0, so each latent dimension has one channel for either sign.
+        num_latent = min(3 * H // 8, codebooks.shape[2])
+        latents, rms = _principal(codebooks, num_latent)
+        energies = latents.pow(2)[:, :, -min(H - 2 * num_latent, num_latent) :]
+        energies = energies - energies.mean(dim=1, keepdim=True)
+        energies = energies / energies.std(dim=1, keepdim=True).clamp(min=1e-6)
+        self.register_buffer("features", torch.cat([latents, energies], dim=2))
+        X = self.features.shape[2]
+
+        def start(latent_scale: Tensor, energy_scale: float) -> nn.Parameter:
+            weights = torch.randn(K, X, H) * 0.01
+            eye = torch.eye(num_latent) * latent_scale[:, None, None]
+            weights[:, :num_latent, :num_latent] += eye
+            weights[:, :num_latent, num_latent : 2 * num_latent] -= eye
+            for i in range(X - num_latent):
+                weights[:, num_latent + i, 2 * num_latent + i] += energy_scale
+            return nn.Parameter(weights)
+
+        scale = rms * (_LATENT_RMS / rms.pow(2).sum().sqrt())
+        self.frame_map = start(scale, _ENERGY_RMS)
+        self.code_map = start(-scale, _ENERGY_RMS)
+        self.output_map = start(torch.full((K,), _OUTPUT_SCALE), _OUTPUT_SCALE / 2)
+        self.frame_own = nn.Parameter(torch.zeros(K, V, H))
+        self.code_own = nn.Parameter(torch.zeros(K, V, H))
+        self.output_own = nn.Parameter(torch.zeros(K, V, H))
+        decay = 0.5 ** torch.arange(1, config.context_frames + 1)
+        self.filter = nn.Parameter(decay[:, None].repeat(1, H))
+        self.bias = nn.Parameter(torch.zeros(K, K, H))
+        self.mix = nn.Parameter(torch.randn(K, H, H) * 0.1 / math.sqrt(H))
         self.mix_bias = nn.Parameter(torch.zeros(K, H))
-        self.output = nn.Parameter(torch.randn(K, H, V) * 0.1)
         self.output_bias = nn.Parameter(torch.zeros(K, V))
 
     def forward(self, codes: Tensor) -> list[Tensor]:
@@ -60,87 +88,71 @@ class EntropyNet(nn.Module):
             For each codebook the logits of base 2, float32 `[B, L, V]`.
         """
         n_q = codes.shape[1]
-        embedding = _weight(self.frame_embedding, ACTIVATION_BITS, 8)
+        features = [F.embedding(codes[:, k], self.features[k]) for k in range(n_q)]
         frames = codes.new_zeros((), dtype=torch.float32)
         for k in range(n_q):
-            frames = frames + F.embedding(codes[:, k], embedding[k])
+            own = F.embedding(codes[:, k], self.frame_own[k])
+            frames = frames + _weight(features[k] @ self.frame_map[k] + own, ACTIVATION_BITS, 8)
         depth = self.config.context_frames
         past = F.pad(frames.transpose(1, 2), (depth, 0))[:, :, :-1]  # [B, H, depth + L - 1]
         taps = _weight(self.filter, FILTER_BITS, 8).flip(0).t().unsqueeze(1)  # [H, 1, depth]
         filtered = F.conv1d(past, taps, groups=self.config.hidden_size).transpose(1, 2)
         hidden = _floor(filtered / 2**FILTER_BITS)
         bias = _weight(self.bias[n_q - 1], ACTIVATION_BITS, 16)
-        own = _weight(self.code_embedding, ACTIVATION_BITS, 8)
         logits = []
         for k in range(n_q):
             logits.append(self._head(k, hidden + bias[k]))
-            hidden = hidden + F.embedding(codes[:, k], own[k])
+            own = F.embedding(codes[:, k], self.code_own[k])
+            hidden = hidden + _weight(features[k] @ self.code_map[k] + own, ACTIVATION_BITS, 8)
         return logits
 
     def _head(self, k: int, hidden: Tensor) -> Tensor:
-        first = _activation(hidden)
+        first = hidden.clamp(0, MAX_ACTIVATION)
         mixed = first @ _weight(self.mix[k], MIX_BITS, 8) / 2**MIX_BITS
         offset = _weight(self.mix_bias[k], ACTIVATION_BITS, 16)
-        second = _activation(first + _floor(mixed) + offset)
-        scaled = second @ _weight(self.output[k], OUTPUT_BITS, 8)
+        second = (first + _floor(mixed) + offset).clamp(0, MAX_ACTIVATION)
+        scaled = second @ _weight(self._output(k), OUTPUT_BITS, 8).t()
         logits = _floor(scaled / 2 ** (ACTIVATION_BITS + OUTPUT_BITS - LOGIT_BITS))
         return (logits + _weight(self.output_bias[k], LOGIT_BITS, 16)) / 2**LOGIT_BITS
 
-    @torch.no_grad()
-    def start_at(self, codebooks: Tensor) -> None:
-        """Begin as a linear prediction of the codec's latents, which saves most of the training.
-
-        What the frames before predict, less what the codes so far account for, is the residual
-        that the next codebook quantizes; likely entries point the same way.
-
-        Args:
-            codebooks: float32 `[K, V, D]`.
-        """
-        entries = codebooks - codebooks.mean(dim=1, keepdim=True)
-        energy = entries.pow(2).mean(dim=1).sum(dim=1)  # [K], of whole vectors
-        shares = torch.einsum("kvd,kve->kde", entries, entries) / energy[:, None, None]
-        num_kept = min(self.config.hidden_size // 2, codebooks.shape[2])
-        basis = torch.linalg.eigh(shares.sum(0)).eigenvectors[:, -num_kept:]
-        entries = entries @ basis
-        scale = _LATENT_RMS / (energy.sum() / num_kept).sqrt()
-        # Activations are at least 0, so each dimension has one channel for either sign.
-        plus, minus = slice(0, num_kept), slice(num_kept, 2 * num_kept)
-        rms = entries.pow(2).mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-9)
-        outputs = (entries / rms * _OUTPUT_RMS).transpose(1, 2)
-        for channels, sign in ((plus, 1), (minus, -1)):
-            self.frame_embedding[:, :, channels] = sign * scale * entries
-            self.code_embedding[:, :, channels] = -sign * scale * entries
-            self.output[:, channels] = sign * outputs
-        self.bias.zero_()
-        self.mix.mul_(0.1)
-        decay = 0.5 ** torch.arange(1, self.config.context_frames + 1)
-        self.filter[:, : 2 * num_kept] = decay[:, None]
+    def _output(self, k: int) -> Tensor:
+        return self.features[k] @ self.output_map[k] + self.output_own[k]
 
     @torch.no_grad()
     def integers(self) -> dict[str, Tensor]:
         """Return the tensors of an `EntropyModel`."""
+        num_codebooks = self.config.num_codebooks
+        output = torch.stack([self._output(k) for k in range(num_codebooks)]).transpose(1, 2)
         plan = {
-            "frame_embedding": (ACTIVATION_BITS, 8),
-            "code_embedding": (ACTIVATION_BITS, 8),
-            "filter": (FILTER_BITS, 8),
-            "bias": (ACTIVATION_BITS, 16),
-            "mix": (MIX_BITS, 8),
-            "mix_bias": (ACTIVATION_BITS, 16),
-            "output": (OUTPUT_BITS, 8),
-            "output_bias": (LOGIT_BITS, 16),
+            "frame_embedding": (self.features @ self.frame_map + self.frame_own, ACTIVATION_BITS),
+            "code_embedding": (self.features @ self.code_map + self.code_own, ACTIVATION_BITS),
+            "filter": (self.filter, FILTER_BITS),
+            "mix": (self.mix, MIX_BITS),
+            "output": (output, OUTPUT_BITS),
         }
-        tensors = {}
-        for name, (fraction, bits) in plan.items():
-            value = _weight(getattr(self, name), fraction, bits)
-            tensors[name] = value.to(torch.int8 if bits == 8 else torch.int16).cpu()
-        return tensors
+        wide = {
+            "bias": (self.bias, ACTIVATION_BITS),
+            "mix_bias": (self.mix_bias, ACTIVATION_BITS),
+            "output_bias": (self.output_bias, LOGIT_BITS),
+        }
+        tensors = {name: _weight(*value, 8).to(torch.int8) for name, value in plan.items()}
+        tensors |= {name: _weight(*value, 16).to(torch.int16) for name, value in wide.items()}
+        return {name: value.cpu().contiguous() for name, value in tensors.items()}
 
 
-def _decaying_filters(num_frames: int, hidden_size: int) -> Tensor:
-    """Return filters `[D, H]` that remember for `_HALF_LIVES`, in turn."""
-    lives = torch.tensor(_HALF_LIVES).repeat(-(-hidden_size // len(_HALF_LIVES)))[:hidden_size]
-    weights = 0.5 ** (torch.arange(num_frames)[:, None] / lives)
-    return weights / weights.pow(2).sum(0).sqrt()
+def _principal(codebooks: Tensor, num_kept: int) -> tuple[Tensor, Tensor]:
+    """Turn entries `[K, V, D]` to their main directions.
+
+    Returns:
+        Entries `[K, V, num_kept]`, the main direction last, of variance 1 in each codebook; and
+        what they were divided by, `[K]`.
+    """
+    entries = codebooks - codebooks.mean(dim=1, keepdim=True)
+    energy = entries.pow(2).mean(dim=(1, 2)).clamp(min=1e-12)
+    shares = torch.einsum("kvd,kve->kde", entries, entries) / energy[:, None, None]
+    entries = entries @ torch.linalg.eigh(shares.sum(0)).eigenvectors[:, -num_kept:]
+    rms = entries.pow(2).mean(dim=(1, 2)).sqrt().clamp(min=1e-6)
+    return entries / rms[:, None, None], rms
 
 
 def _weight(value: Tensor, fraction_bits: int, bits: int) -> Tensor:
@@ -153,7 +165,3 @@ def _weight(value: Tensor, fraction_bits: int, bits: int) -> Tensor:
 
 def _floor(value: Tensor) -> Tensor:
     return value + (value.detach().floor() - value.detach())
-
-
-def _activation(value: Tensor) -> Tensor:
-    return value.clamp(0, MAX_ACTIVATION)

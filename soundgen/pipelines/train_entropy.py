@@ -201,8 +201,7 @@ def _fit(
     progress: Progress,
 ) -> dict[str, Tensor]:
     seed_step(seed, ENTROPY)
-    net = EntropyNet(config)
-    net.start_at(codebooks)
+    net = EntropyNet(config, codebooks)
     padded, lengths = _pad(chunks)
     _start_at_frequencies(net, padded, lengths)
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
