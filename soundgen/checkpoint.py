@@ -91,6 +91,11 @@ class ModelFolder:
         return self._recorded("codec")
 
     @property
+    def entropy_digest(self) -> str:
+        """SHA-256 over the entropy model's configuration and tensors, as recorded; hex."""
+        return self._recorded("entropy")
+
+    @property
     def model_digest(self) -> str:
         """SHA-256 over all that shapes a generated sound, as recorded; hex."""
         return self._recorded("model")

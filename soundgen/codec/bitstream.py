@@ -51,8 +51,10 @@ class EntropyCoder(Protocol):
     def encode(self, codes: NDArray[np.int64]) -> bytes:
         """Code `codes` `[n_q, L]`."""
 
-    def decode(self, payload: bytes, num_frames: int) -> NDArray[np.int64]:
-        """Return codes int64 `[n_q, num_frames]`; `ValueError` if `payload` holds none."""
+    def decode(
+        self, payloads: Sequence[bytes], num_frames: Sequence[int]
+    ) -> list[NDArray[np.int64]]:
+        """Return codes int64 `[n_q, num_frames]` of each; `ValueError` if a payload holds none."""
 
 
 class Chunk(NamedTuple):
@@ -90,6 +92,8 @@ class SgcInfo:
     chunk_frames: int
     entropy_coded: bool
     codec_digest: str
+    entropy_digest: str
+    """Of the model that its codes are entropy-coded with, 16 hexadecimal digits; may be empty."""
     size_bytes: int
     kbps: float
     """Rate of the whole file, all its bytes over its duration, kbit/s."""
@@ -105,14 +109,14 @@ class SgcWriter:
     Args:
         stream: Open for writing bytes; flushed after each chunk.
         header: Written at once.
-        entropy: Makes the chunks smaller; `header.entropy_coded` must say so.
+        entropy: Makes the chunks smaller; `header.entropy_digest` must name it.
     """
 
     def __init__(
         self, stream: BinaryIO, header: SgcHeader, entropy: EntropyCoder | None = None
     ) -> None:
         if header.entropy_coded != (entropy is not None):
-            raise ValueError("header.entropy_coded must say whether an entropy coder is in use")
+            raise ValueError("header.entropy_digest must say whether an entropy coder is in use")
         self.header = header
         self.size_bytes = 0
         self._stream = stream
@@ -245,27 +249,48 @@ class SgcReader:
             self._index = record.chunk + 1
             self._ended_short = record.kind == _SHORT
 
-    def codes(self, chunk: Chunk, entropy: EntropyCoder | None = None) -> NDArray[np.int64]:
-        """Return the codes int64 `[n_q, l]` of `chunk`.
+    def codes(
+        self, chunks: Sequence[Chunk], entropy: EntropyCoder | None = None
+    ) -> list[NDArray[np.int64]]:
+        """Return the codes int64 `[n_q, l]` of each chunk; many at once are faster than one by one.
 
         Raises:
-            InputError: They are entropy-coded and no `entropy` is given, or they are impossible
-                although the checksum is right.
+            ValueError: They are entropy-coded and no `entropy` is given.
+            InputError: They are impossible although the checksum is right.
         """
-        header = self.header
+        found: dict[int, NDArray[np.int64]] = {}
+        coded = [chunk for chunk in chunks if self._is_coded(chunk)]
+        if coded:
+            if entropy is None:
+                raise ValueError("the codes are entropy-coded: an entropy coder must be given")
+            try:
+                decoded = entropy.decode(
+                    [chunk.payload for chunk in coded], [chunk.num_frames for chunk in coded]
+                )
+            except ValueError as error:
+                if len(chunks) > 1:  # one by one, to say which
+                    return [self.codes([chunk], entropy)[0] for chunk in chunks]
+                raise self._impossible(coded[0], error) from error
+            found = {chunk.first_frame: codes for chunk, codes in zip(coded, decoded, strict=True)}
+        return [
+            found[chunk.first_frame] if self._is_coded(chunk) else self._unpack(chunk)
+            for chunk in chunks
+        ]
+
+    def _is_coded(self, chunk: Chunk) -> bool:
+        packed = self.header.packed_bytes(chunk.num_frames)
+        return self.header.entropy_coded and len(chunk.payload) < packed
+
+    def _unpack(self, chunk: Chunk) -> NDArray[np.int64]:
+        n_q, bits = self.header.n_q, self.header.bits_per_code
         try:
-            packed = header.packed_bytes(chunk.num_frames)
-            if header.entropy_coded and len(chunk.payload) < packed:
-                if entropy is None:
-                    raise InputError(
-                        f"{self.name}: its codes are entropy-coded: this soundgen cannot read it",
-                        hint="upgrade soundgen",
-                    )
-                return entropy.decode(chunk.payload, chunk.num_frames)
-            return unpack_codes(chunk.payload, header.n_q, chunk.num_frames, header.bits_per_code)
+            return unpack_codes(chunk.payload, n_q, chunk.num_frames, bits)
         except ValueError as error:
-            at_s = chunk.first_frame / header.frame_rate
-            raise InputError(f"{self.name}: impossible codes at {at_s:.2f} s ({error})") from error
+            raise self._impossible(chunk, error) from error
+
+    def _impossible(self, chunk: Chunk, error: ValueError) -> InputError:
+        at_s = chunk.first_frame / self.header.frame_rate
+        return InputError(f"{self.name}: impossible codes at {at_s:.2f} s ({error})")
 
     def _next_record(self) -> tuple[int, _Record | None]:
         """Return the next whole record and the bytes passed over before it; None: there is none."""
@@ -470,6 +495,7 @@ def describe(path: Path) -> SgcInfo:
         "num_samples": reader.num_samples,
         "duration_s": duration_s,
         "size_bytes": size_bytes,
+        "entropy_coded": header.entropy_coded,
         "kbps": size_bytes * 8 / 1000 / duration_s if duration_s else 0.0,
         "complete": reader.complete,
         "damage": tuple(damage_text(header, damage) for damage in damages),

@@ -132,7 +132,32 @@ class CodecConfig:
         return min(n_q, self.num_codebooks)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntropyConfig:
+    """The model that entropy coding predicts codes with (`codec/entropy.py`)."""
+
+    num_codebooks: int
+    codebook_size: int
+    context_frames: int
+    """Frames before the present one that a prediction sees."""
+    hidden_size: int
+
+    def __post_init__(self) -> None:
+        """Refuse sizes for which the sums would not be exact."""
+        _in_range(self, "num_codebooks", 1, 64)
+        _in_range(self, "codebook_size", 2, 65_536)
+        _in_range(self, "context_frames", 1, 64)
+        # 255 x 127 x 512 < 2^24: a sum that float32 holds exactly.
+        _in_range(self, "hidden_size", 1, 512)
+
+
 def _at_least(config: object, name: str, least: int) -> None:
     value = getattr(config, name)
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def _in_range(config: object, name: str, least: int, most: int) -> None:
+    value = getattr(config, name)
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be in {least}..{most}, got {value}")

@@ -51,9 +51,17 @@ def compress(
         typer.Option(
             "--bandwidth",
             metavar="KBPS",
-            help="The most that the codes may take, kbit/s; all that the codec has if not given.",
+            help="The most that the codes may take before entropy coding, kbit/s; all that the "
+            "codec has if not given.",
         ),
     ] = None,
+    no_entropy: Annotated[
+        bool,
+        typer.Option(
+            "--no-entropy",
+            help="Leave the codes as they are: larger files that need no entropy model.",
+        ),
+    ] = False,
     model: Annotated[
         str,
         typer.Option(
@@ -79,6 +87,7 @@ def compress(
             inputs,
             output=output,
             bandwidth_kbps=bandwidth,
+            entropy=not no_entropy,
             model=model,
             device=device,
             force=force,

@@ -23,6 +23,7 @@ from soundgen.audio.wav_stream import WavStream, open_wav_stream
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
 from soundgen.codec.bitstream import SgcWriter
 from soundgen.codec.config import CodecConfig
+from soundgen.codec.entropy import RangeCoder
 from soundgen.codec.sgc_header import SgcHeader
 from soundgen.config import from_dict
 from soundgen.errors import InputError, OutputError, UsageError
@@ -62,6 +63,7 @@ class CompressedFile:
         size_bytes: All bytes written.
         kbps: Rate of the file, all bytes over the duration, kbit/s.
         codec_digest: SHA-256 of the codec that decodes it.
+        entropy_coded: Its codes are entropy-coded.
         seconds_spent: Reading, encoding and writing, without loading the model.
     """
 
@@ -76,6 +78,7 @@ class CompressedFile:
     size_bytes: int
     kbps: float
     codec_digest: str
+    entropy_coded: bool
     seconds_spent: float
 
 
@@ -84,6 +87,7 @@ def compress(
     *,
     output: str | None = None,
     bandwidth_kbps: float | None = None,
+    entropy: bool = True,
     model: str = DEFAULT_MODEL,
     device: str = "auto",
     force: bool = False,
@@ -96,7 +100,9 @@ def compress(
     Args:
         inputs: Files, folders (their tree is kept), or "-" alone for standard input.
         output: A `.sgc` file, a folder, or "-"; beside each input as `.sgc` if `None`.
-        bandwidth_kbps: The most that the codes may take; all the codec has if `None`.
+        bandwidth_kbps: The most that the codes may take, before entropy coding; all the codec has
+            if `None`.
+        entropy: Entropy-code the codes, where the model can.
         model: Name or folder of the model whose codec encodes.
         device: auto, cpu, cuda or mps.
         force: Overwrite existing outputs.
@@ -119,7 +125,7 @@ def compress(
     folder = resolve_model(model)
     config = from_dict(CodecConfig, folder.section("codec"), str(folder.path))
     n_q = _choose_n_q(config, bandwidth_kbps)
-    encoder = _Encoder(folder, config, n_q, device, progress or SilentProgress())
+    encoder = _Encoder(folder, config, n_q, device, progress or SilentProgress(), entropy=entropy)
     return _compress_all(jobs, failures, encoder, stdin, stdout)
 
 
@@ -181,19 +187,32 @@ class _Encoder:
     """Encodes files with a codec that is loaded when the first one turns out to be readable."""
 
     def __init__(
-        self, folder: ModelFolder, config: CodecConfig, n_q: int, device: str, progress: Progress
+        self,
+        folder: ModelFolder,
+        config: CodecConfig,
+        n_q: int,
+        device: str,
+        progress: Progress,
+        *,
+        entropy: bool,
     ) -> None:
         self.config = config
         self._folder = folder
         self._n_q = n_q
         self._device = device
         self._progress = progress
+        self._use_entropy = entropy
 
     @cached_property
     def _loaded(self) -> LoadedCodec:
         from soundgen.pipelines.model import load_codec  # PyTorch, seconds: not before it is needed
 
         return load_codec(str(self._folder.path), device=self._device)
+
+    @cached_property
+    def _coder(self) -> RangeCoder | None:
+        model = self._loaded.entropy
+        return RangeCoder(model, self._n_q) if model is not None and self._use_entropy else None
 
     def encode(self, job: FileJob, source: _Source, stdout: BinaryIO | None) -> CompressedFile:
         """Write `source` as `job` says."""
@@ -214,13 +233,14 @@ class _Encoder:
             original_channels=source.channels,
             num_samples=promised,
             codec_digest=self._loaded.digest,
+            entropy_digest=self._loaded.entropy_digest if self._coder else "",
         )
         start = time.monotonic()
         seconds = round(promised / self.config.sample_rate) if promised else None
         self._progress.start(f"compress {source.name}", seconds)
         try:
             with open_output(job, stdout) as stream:
-                writer = SgcWriter(stream, header)
+                writer = SgcWriter(stream, header, self._coder)
                 num_samples = self._write(source, writer)
         finally:
             self._progress.finish()
@@ -237,6 +257,7 @@ class _Encoder:
             size_bytes=writer.size_bytes,
             kbps=writer.size_bytes * 8 / 1000 / duration_s,
             codec_digest=self._loaded.digest,
+            entropy_coded=header.entropy_coded,
             seconds_spent=time.monotonic() - start,
         )
 

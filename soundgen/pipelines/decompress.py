@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from soundgen.audio.wav_stream import to_pcm16, wav_header
 from soundgen.checkpoint import ModelFolder, resolve_model, shipped_models
 from soundgen.codec.bitstream import Chunk, Damage, SgcReader, damage_error, damage_text
+from soundgen.codec.entropy import RangeCoder
 from soundgen.codec.sgc_header import SgcHeader
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
 from soundgen.pipelines.batch import FileFailure, FileJob, FileKinds, open_output, plan_files
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 KINDS = FileKinds(name=".sgc files", sources=frozenset({".sgc"}), output=".wav")
 _SILENCE_BLOCK = 1 << 16
+# Entropy-coded chunks that are decoded side by side: of a file many, for speed; of a stream each
+# as it comes.
+_FILE_CHUNKS, _STREAM_CHUNKS = 48, 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,47 +119,55 @@ def _decompress_all(
 
 
 class _Codecs:
-    """The codecs at hand, by digest; each is loaded once, when a file first needs it."""
+    """The codecs at hand, by digests; each is loaded once, when a file first needs it."""
 
     def __init__(self, model: str | None, device: str) -> None:
         self._given = None if model is None else resolve_model(model)
         if self._given is not None:
             self._given.section("codec")
         self._device = device
-        self._loaded: dict[str, LoadedCodec] = {}
+        self._loaded: dict[tuple[str, str], LoadedCodec] = {}
 
-    def find(self, digest: str, name: str) -> LoadedCodec:
-        """Return the codec with `digest`.
+    def find(self, header: SgcHeader, name: str) -> LoadedCodec:
+        """Return the codec that a file names, with the entropy model that it names.
 
         Args:
-            digest: In hexadecimal.
-            name: The file that needs it, for messages.
+            header: Of the file.
+            name: The file, for messages.
 
         Raises:
-            CheckpointError: It is not installed, or its folder is damaged.
+            CheckpointError: They are not installed, or their folder is damaged.
         """
-        if digest not in self._loaded:
+        key = (header.codec_digest, header.entropy_digest)
+        if key not in self._loaded:
             from soundgen.pipelines.model import load_codec  # PyTorch: not before it is needed
 
-            folder = self._folder(digest, name)
+            folder = self._folder(header, name)
             loaded = load_codec(str(folder.path), device=self._device)
-            if loaded.digest != digest:
+            if loaded.digest != header.codec_digest:
                 raise CheckpointError(f"{folder.path}: its codec is not what its digest says")
-            self._loaded[digest] = loaded
-        return self._loaded[digest]
+            self._loaded[key] = loaded
+        return self._loaded[key]
 
-    def _folder(self, digest: str, name: str) -> ModelFolder:
-        if self._given is not None:
-            if self._given.codec_digest == digest:
-                return self._given
+    def _folder(self, header: SgcHeader, name: str) -> ModelFolder:
+        digest = header.codec_digest
+        if self._given is not None and self._given.codec_digest != digest:
             raise CheckpointError(
                 f"{name}: needs codec {digest}; {self._given.path} holds "
                 f"{self._given.codec_digest}",
                 hint="leave --model out to search the installed models",
             )
-        for folder in shipped_models():
-            if folder.has("codec") and folder.codec_digest == digest:
+        folders = shipped_models() if self._given is None else [self._given]
+        fitting = [one for one in folders if one.has("codec") and one.codec_digest == digest]
+        for folder in fitting:
+            if _has_entropy(folder, header.entropy_digest):
                 return folder
+        if fitting:
+            raise CheckpointError(
+                f"{name}: needs entropy model {header.entropy_digest}, which is not that of "
+                f"{fitting[0].path}",
+                hint="--model FOLDER names the model as it was when the file was compressed",
+            )
         raise CheckpointError(
             f"{name}: needs codec {digest}, which is not installed",
             hint="--model FOLDER names the model that it was compressed with; "
@@ -211,7 +223,7 @@ class _Decoder:
         self, reader: SgcReader, job: FileJob, stdout: BinaryIO | None, num_samples: int
     ) -> DecompressedFile:
         header = reader.header
-        loaded = self._codecs.find(header.codec_digest, reader.name)
+        loaded = self._codecs.find(header, reader.name)
         _check_fit(header, loaded.codec, reader.name)
         known = num_samples or header.num_samples or None
         seconds = round(known / header.sample_rate) if known else None
@@ -219,7 +231,8 @@ class _Decoder:
         try:
             with open_output(job, stdout) as stream:
                 sound = _Sound(stream, header, known, self._progress)
-                damages = self._decode_records(reader, loaded.codec, sound)
+                at_once = _STREAM_CHUNKS if job.source is None else _FILE_CHUNKS
+                damages = self._decode_records(reader, loaded, sound, at_once)
                 sound.finish(reader.num_samples, patch=job.output is not None)
         finally:
             self._progress.finish()
@@ -237,7 +250,9 @@ class _Decoder:
             damage=damage,
         )
 
-    def _decode_records(self, reader: SgcReader, codec: Codec, sound: _Sound) -> list[Damage]:
+    def _decode_records(
+        self, reader: SgcReader, loaded: LoadedCodec, sound: _Sound, at_once: int
+    ) -> list[Damage]:
         """Decode each unbroken run of chunks on its own, with silence in between."""
         from soundgen.codec.streaming import decode_chunks
 
@@ -252,8 +267,8 @@ class _Decoder:
                     sound.silence(gap.num_frames or 0)
                 continue
             # What codes mean may depend on where they stand in the stream.
-            codes = _code_tensors(reader, codec, rest)
-            for wav in decode_chunks(codec, codes, first_frame=first.first_frame):
+            codes = _code_tensors(reader, loaded, rest, at_once)
+            for wav in decode_chunks(loaded.codec, codes, first_frame=first.first_frame):
                 sound.write(wav.numpy())
         if not reader.num_samples:
             raise InputError(f"{reader.name}: nothing of it can be recovered")
@@ -327,15 +342,18 @@ class _Sound:
 
 
 def _code_tensors(
-    reader: SgcReader, codec: Codec, records: Iterator[Chunk | Damage]
+    reader: SgcReader, loaded: LoadedCodec, records: Iterator[Chunk | Damage], at_once: int
 ) -> Iterator[Tensor]:
     """Yield the codes int64 `[n_q, l]` of chunks, none beyond the codec's last entry."""
     import torch
 
-    size = codec.config.codebook_size
-    for chunk in records:
-        if isinstance(chunk, Chunk):
-            codes = reader.codes(chunk)
+    size = loaded.codec.config.codebook_size
+    coder = None
+    if reader.header.entropy_coded and loaded.entropy is not None:
+        coder = RangeCoder(loaded.entropy, reader.header.n_q)
+    chunks = (record for record in records if isinstance(record, Chunk))
+    while group := list(islice(chunks, at_once)):
+        for chunk, codes in zip(group, reader.codes(group, coder), strict=True):
             if codes.max() >= size:
                 at_s = chunk.first_frame / reader.header.frame_rate
                 raise InputError(f"{reader.name}: a code at {at_s:.2f} s is beyond {size - 1}")
@@ -352,6 +370,11 @@ def _check_fit(header: SgcHeader, codec: Codec, name: str) -> None:
     )
     if not fits:
         raise InputError(f"{name}: its header does not fit the codec that it names")
+
+
+def _has_entropy(folder: ModelFolder, digest: str) -> bool:
+    """Say whether a folder has the entropy model with `digest`, or none is needed."""
+    return not digest or (folder.has("entropy") and folder.entropy_digest.startswith(digest))
 
 
 def _open(path: Path) -> BinaryIO:

@@ -18,6 +18,7 @@ from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, resolve_model
 from soundgen.codec.bitstream import SgcWriter
 from soundgen.codec.config import CodecConfig
+from soundgen.codec.entropy import RangeCoder
 from soundgen.codec.sgc_header import SgcHeader
 from soundgen.config import from_dict
 from soundgen.data.manifest import Clip, Split, read_manifest
@@ -170,7 +171,7 @@ class _Run:
         self, loaded: LoadedCodec, root: Path, n_q: Sequence[int], opus_kbps: Sequence[int]
     ) -> None:
         self.seconds = 0.0
-        self._codec, self._digest, self._root = loaded.codec, loaded.digest, root
+        self._loaded, self._codec, self._root = loaded, loaded.codec, root
         self._config = loaded.codec.config
         self._codes: list[Tensor] = []
         self._ours = [
@@ -246,6 +247,8 @@ class _Run:
 
     def _sgc_size(self, codes: Tensor, num_samples: int, source: Waveform) -> int:
         """Return the bytes of the `.sgc` file that `compress` writes for `codes` `[n_q, L]`."""
+        entropy = self._loaded.entropy
+        coder = None if entropy is None else RangeCoder(entropy, len(codes))
         header = SgcHeader(
             sample_rate=self._config.sample_rate,
             hop_length=self._config.hop_length,
@@ -254,9 +257,10 @@ class _Run:
             original_sample_rate=source.sample_rate,
             original_channels=source.channels,
             num_samples=num_samples,
-            codec_digest=self._digest,
+            codec_digest=self._loaded.digest,
+            entropy_digest=self._loaded.entropy_digest if coder else "",
         )
-        writer = SgcWriter(io.BytesIO(), header)
+        writer = SgcWriter(io.BytesIO(), header, coder)
         writer.write(codes.numpy())
         writer.finish(num_samples)
         return writer.size_bytes

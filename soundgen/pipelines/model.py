@@ -16,8 +16,10 @@ from torch import nn
 from soundgen.audio.io import write_audio
 from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
-from soundgen.codec.config import CodecConfig
+from soundgen.codec.config import CodecConfig, EntropyConfig
+from soundgen.codec.entropy import EntropyModel
 from soundgen.codec.model import Codec
+from soundgen.codec.sgc_header import ENTROPY_DIGEST_BYTES
 from soundgen.config import from_dict
 from soundgen.errors import CheckpointError, InputError
 from soundgen.lm.conditioning import TextCondition
@@ -43,6 +45,10 @@ class LoadedCodec:
     codec: Codec
     digest: str
     name: str
+    entropy: EntropyModel | None = None
+    """What its codes can be entropy-coded with."""
+    entropy_digest: str = ""
+    """As `.sgc` headers name it; empty where there is none."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +234,7 @@ def load_model(name_or_path: str = DEFAULT_MODEL, *, device: str = "auto") -> Mo
 
 
 def load_codec(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> LoadedCodec:
-    """Load a model's codec alone.
+    """Load a model's codec, and the entropy model if it has one.
 
     Args:
         name_or_path: Which model.
@@ -241,8 +247,17 @@ def load_codec(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> Loa
     folder = resolve_model(name_or_path)
     folder.verify()
     return LoadedCodec(
-        _build_codec(folder, resolve_device(device)), folder.codec_digest, folder.name
+        _build_codec(folder, resolve_device(device)),
+        folder.codec_digest,
+        folder.name,
+        _build_entropy(folder) if folder.has("entropy") else None,
+        entropy_digest(folder),
     )
+
+
+def entropy_digest(folder: ModelFolder) -> str:
+    """Return the digest of a folder's entropy model as `.sgc` headers have it; empty if none."""
+    return folder.entropy_digest[: 2 * ENTROPY_DIGEST_BYTES] if folder.has("entropy") else ""
 
 
 def _build_codec(folder: ModelFolder, device: torch.device) -> Codec:
@@ -250,6 +265,24 @@ def _build_codec(folder: ModelFolder, device: torch.device) -> Codec:
     codec = Codec(config)
     _load_weights(codec, folder, "codec")
     return codec.to(device).eval()
+
+
+def _build_entropy(folder: ModelFolder) -> EntropyModel:
+    config = from_dict(EntropyConfig, folder.section("entropy"), f"{folder.path}: entropy")
+    codec = from_dict(CodecConfig, folder.section("codec"), f"{folder.path}: codec")
+    tensors = {name: value.numpy() for name, value in folder.tensors("entropy").items()}
+    try:
+        if (config.num_codebooks, config.codebook_size) != (
+            codec.num_codebooks,
+            codec.codebook_size,
+        ):
+            raise ValueError("made for a codec of another size")
+        return EntropyModel(config, tensors)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{folder.path}: its entropy model does not fit ({error})",
+            hint="the folder is damaged or was edited; get it again, or train again",
+        ) from error
 
 
 def _build_text_encoder(folder: ModelFolder) -> TextEncoder:

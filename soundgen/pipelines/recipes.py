@@ -124,6 +124,29 @@ class CodecTrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EntropyTrainingConfig:
+    """The model for entropy coding, fitted when the codec is done."""
+
+    seconds: float = 3600.0
+    """Of the train split that it sees, encoded; 0 leaves the model out."""
+    steps: int = 1500
+    batch_size: int = 16
+    """In chunks of a `.sgc` file."""
+    learning_rate: float = 4e-3
+    context_frames: int = 16
+    hidden_size: int = 192
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if not 0 <= self.seconds < float("inf"):
+            raise ValueError(f"seconds must be 0 or more, got {self.seconds}")
+        _check_counts(self, "steps", "batch_size", "context_frames", "hidden_size")
+        _check_share(self, "learning_rate")
+        if self.context_frames > 64 or self.hidden_size > 512:
+            raise ValueError("context_frames must be at most 64, hidden_size at most 512")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CodecRecipe:
     """Everything that fixes a codec training."""
 
@@ -133,6 +156,7 @@ class CodecRecipe:
     losses: CodecLossConfig = field(default_factory=CodecLossConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     segments: SegmentConfig = field(default_factory=SegmentConfig)
+    entropy: EntropyTrainingConfig = field(default_factory=EntropyTrainingConfig)
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""

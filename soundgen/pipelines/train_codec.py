@@ -32,6 +32,7 @@ from soundgen.evaluation.codec_metrics import mel_distance
 from soundgen.files import folder_lock, sha256_of
 from soundgen.nn.conv import fold_weight_norm
 from soundgen.pipelines.recipes import CodecRecipe
+from soundgen.pipelines.train_entropy import add_entropy
 from soundgen.pipelines.training import (
     FiniteGuard,
     TrainReport,
@@ -124,7 +125,8 @@ def train_codec(
         out: Run folder; becomes a model folder at the first checkpoint.
         init: A model whose codec to start from.
         resume: Go on with the run in `out`.
-        max_time_s: End the run, schedule included, after this many seconds of training.
+        max_time_s: End the run, schedule included, after this many seconds of training; fitting
+            the entropy model comes on top.
         device: auto, cpu, cuda or mps.
         dry_run: Build everything, take one step, write nothing.
         progress: Listens.
@@ -155,6 +157,15 @@ def train_codec(
             _restore(run, folder)
         try:
             metrics = _loop(run, folder, sampler, valid, max_time_s, progress)
+            # Beyond `max_time_s`, and done again by a run that is killed in it.
+            add_entropy(
+                out,
+                data,
+                recipe.entropy,
+                seed=recipe.training.seed,
+                device=device,
+                progress=progress,
+            )
         finally:
             folder.close()
     return TrainReport(out, run.step, run.step >= recipe.training.steps, metrics)

@@ -146,20 +146,28 @@ class _ReleasedCodec(NamedTuple):
     digest: str
     config: dict[str, Any]
     training: dict[str, Any]
-    tensors: dict[str, Tensor]
+    parts: dict[str, dict[str, Tensor]]
+    """Weights of the codec, and of its entropy model where it has one."""
+    entropy: dict[str, Any]
+    """The section that goes with the latter, under its name."""
 
 
 def _read_codec(codec: str) -> _ReleasedCodec:
     folder = resolve_model(codec)
     folder.verify()
     # Cloned: the file stays mapped otherwise, and may be replaced while we train.
-    tensors = {name: value.clone() for name, value in folder.tensors("codec").items()}
+    parts = {
+        part: {name: value.clone() for name, value in folder.tensors(part).items()}
+        for part in ("codec", "entropy")
+        if folder.has(part)
+    }
     return _ReleasedCodec(
         folder.path,
         folder.codec_digest,
         folder.section("codec"),
         dict(folder.config.get("training", {})),
-        tensors,
+        parts,
+        {part: folder.section(part) for part in parts if part != "codec"},
     )
 
 
@@ -421,12 +429,13 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCode
         folder.path,
         {
             "codec": codec.config,
+            **codec.entropy,
             "lm": {**to_dict(run.recipe.lm), "codec_digest": codec.digest},
             "text_encoder": cache.info.text_encoder,
             "training": made_by,
         },
         {
-            "codec": codec.tensors,
+            **codec.parts,
             "lm": {name: value.to(dtype) for name, value in weights.items()},
         },
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-INITIAL, KMEANS = 2**62, 2**62 + 1
-"""Stand-ins for a step: of a model's first weights, and of the codebooks' start."""
+INITIAL, KMEANS, ENTROPY = 2**62, 2**62 + 1, 2**62 + 2
+"""Stand-ins for a step: of a model's first weights, the codebooks' start, the entropy model."""
 
 
 def seed_step(seed: int, step: int) -> None:

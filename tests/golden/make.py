@@ -71,7 +71,7 @@ def write_example(folder: Path) -> None:
     list(decompress([str(packed)], output=str(back), model=str(folder), device="cpu"))
     with packed.open("rb") as stream:
         reader = SgcReader(stream, str(packed))
-        codes = [reader.codes(chunk) for chunk in reader.records() if isinstance(chunk, Chunk)]
+        codes = reader.codes([one for one in reader.records() if isinstance(one, Chunk)])
     rows = np.concatenate(codes, axis=1).tolist()
     (folder / "codes.json").write_text(json.dumps(rows) + "\n", encoding="utf-8")
     wav, rate = soundfile.read(back, dtype="int16")

@@ -30,7 +30,10 @@ from soundgen.errors import SoundgenError
 from soundgen.pipelines.batch import FileFailure
 from soundgen.pipelines.compress import compress
 from soundgen.pipelines.decompress import DecompressedFile, decompress
+from soundgen.pipelines.recipes import EntropyTrainingConfig
+from soundgen.pipelines.train_entropy import add_entropy
 from tests.conftest import REPOSITORY
+from tests.fixtures_audio import make_dataset
 from tests.fixtures_codec import TINY_CODEC, make_tiny_codec
 from tests.fixtures_corruption import corrupt, lie
 
@@ -61,7 +64,21 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
-    model = make_tiny_codec(folder / "tiny")
+    return make_whole(folder, make_tiny_codec(folder / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The same, entropy-coded."""
+    folder = tmp_path_factory.mktemp("coded")
+    make_tiny_codec(folder / "tiny")
+    short = EntropyTrainingConfig(seconds=4, steps=2, batch_size=2, context_frames=2, hidden_size=8)
+    return make_whole(
+        folder, add_entropy(folder / "tiny", make_dataset(folder / "data"), short, seed=1)
+    )
+
+
+def make_whole(folder: Path, model: ModelFolder) -> Whole:
     rng = np.random.default_rng(0)
     wave = 0.3 * np.sin(np.arange(NUM_SAMPLES) / 9) + rng.normal(0, 0.05, NUM_SAMPLES)
     soundfile.write(folder / "a.wav", wave, RATE)
@@ -135,10 +152,16 @@ def check_recovered(whole: Whole, name: str, result: DecompressedFile) -> None:
 @pytest.mark.parametrize(
     "count", [pytest.param(300, id="300"), pytest.param(2_000, id="2000", marks=pytest.mark.slow)]
 )
+@pytest.mark.parametrize("kind", ["whole", "coded"])
 def test_random_corruptions_end_in_a_clear_error_or_an_honest_decoding(
-    whole: Whole, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    kind: str,
+    count: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    whole: Whole = request.getfixturevalue(kind)
     rng = random.Random(count)
     files = {}
     for i in range(count):
@@ -267,3 +290,9 @@ def test_the_file_that_is_corrupted_is_what_it_should_be(whole: Whole, tmp_path:
     assert (info.complete, info.num_samples, info.chunk_frames) == (True, NUM_SAMPLES, 75)
     header_bytes = 5 + whole.data[4] + CRC_BYTES
     assert len(whole.data) == header_bytes + 4 * FULL_BYTES + 1 + 3 + CRC_BYTES
+
+
+def test_the_coded_one_is_entropy_coded(coded: Whole, whole: Whole, tmp_path: Path) -> None:
+    (tmp_path / "a.sgc").write_bytes(coded.data)
+    assert describe(tmp_path / "a.sgc").entropy_coded
+    np.testing.assert_array_equal(coded.samples, whole.samples)

@@ -21,7 +21,10 @@ from soundgen.pipelines.compress import CompressedFile, compress
 from soundgen.pipelines.decompress import decompress
 from soundgen.pipelines.evaluate_codec import evaluate_codec
 from soundgen.pipelines.model import load_codec
+from soundgen.pipelines.recipes import EntropyTrainingConfig
+from soundgen.pipelines.train_entropy import add_entropy
 from soundgen.progress import SilentProgress
+from tests.fixtures_audio import make_dataset
 from tests.fixtures_codec import TINY_CODEC, make_tiny_codec
 
 needs_opus = pytest.mark.skipif(opus_version() is None, reason="opus-tools are not installed")
@@ -128,6 +131,28 @@ def test_figures_are_those_of_the_files_that_compress_writes(
         assert point.tonal == point.categories["piano"]
     assert len(report.capacity_used) == 4
     assert all(0 < share < 1 for share in report.capacity_used)
+
+
+def test_entropy_coded_files_count_as_they_are(
+    model: ModelFolder, data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model.path, tmp_path / "coded")
+    short = EntropyTrainingConfig(seconds=4, steps=2, batch_size=2, context_frames=2, hidden_size=8)
+    clips = make_dataset(tmp_path / "data")
+    coded = add_entropy(tmp_path / "coded", clips, short, seed=1)
+    point = evaluate(coded, data, n_q=[4]).points[0]
+    (packed,) = compress(
+        [str(data / "piano.flac")],
+        output=str(tmp_path / "a.sgc"),
+        model=str(coded.path),
+        device="cpu",
+    )
+    assert isinstance(packed, CompressedFile)
+    assert packed.entropy_coded
+    assert point.categories["piano"].kbps == pytest.approx(packed.kbps)
+    plain = evaluate(model, data, n_q=[4]).points[0]
+    assert point.overall.kbps != plain.overall.kbps
+    assert point.overall.mel_distance == plain.overall.mel_distance
 
 
 @pytest.mark.parametrize("autoencoder", ["spectral", "seanet"])

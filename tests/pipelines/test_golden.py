@@ -48,7 +48,7 @@ def test_the_files_are_the_ones_that_were_made(name: str) -> None:
 def test_codes_are_exact(name: str) -> None:
     data = (GOLDEN / name / "example.sgc").read_bytes()
     reader = SgcReader(io.BytesIO(data), name)
-    codes = [reader.codes(chunk) for chunk in reader.records() if isinstance(chunk, Chunk)]
+    codes = reader.codes([one for one in reader.records() if isinstance(one, Chunk)])
     assert [part.shape for part in codes] == [(4, 75), (4, 7)]
     expected = json.loads((GOLDEN / name / "codes.json").read_text(encoding="utf-8"))
     np.testing.assert_array_equal(np.concatenate(codes, axis=1), expected)

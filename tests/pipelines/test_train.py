@@ -161,6 +161,7 @@ def test_a_codec_training_killed_and_resumed_ends_as_if_unbroken(
     resumed = [] if not (broken / "state.pt").exists() else ["--resume"]
     subprocess.run([*command("codec", broken, *options), *resumed], check=True, capture_output=True)
     assert_same_weights(whole_codec, broken, "codec")
+    assert_same_weights(whole_codec, broken, "entropy")
 
 
 def test_a_language_model_training_killed_and_resumed_ends_as_if_unbroken(

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from tests.fixtures_corruption import corrupt
 from tests.fixtures_pipe import Pipe
 
 DIGEST = "5a" * 32
+ENTROPY = "e7" * 8
 Codes = NDArray[np.int64]
 
 
@@ -75,7 +77,7 @@ class Read:
             if isinstance(record, Damage):
                 self.damages.append(record)
             else:
-                self.codes[record.first_frame] = self.reader.codes(record)
+                (self.codes[record.first_frame],) = self.reader.codes([record])
         self.num_samples, self.complete = self.reader.num_samples, self.reader.complete
 
 
@@ -262,7 +264,7 @@ def test_the_writer_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="0 samples"):
         SgcWriter(io.BytesIO(), make_header()).finish(0)
     with pytest.raises(ValueError, match="entropy"):
-        SgcWriter(io.BytesIO(), make_header(entropy_coded=True))
+        SgcWriter(io.BytesIO(), make_header(entropy_digest=ENTROPY))
 
 
 class ToyCoder:
@@ -272,14 +274,17 @@ class ToyCoder:
         constant = (codes == codes[0, 0]).all()
         return int(codes[0, 0]).to_bytes(2, "big") if constant else bytes(1 << 16)
 
-    def decode(self, payload: bytes, num_frames: int) -> Codes:
-        if len(payload) != 2:
+    def decode(self, payloads: Sequence[bytes], num_frames: Sequence[int]) -> list[Codes]:
+        if any(len(payload) != 2 for payload in payloads):
             raise ValueError("expected two bytes")
-        return np.full((4, num_frames), int.from_bytes(payload, "big"), dtype=np.int64)
+        return [
+            np.full((4, length), int.from_bytes(payload, "big"), dtype=np.int64)
+            for payload, length in zip(payloads, num_frames, strict=True)
+        ]
 
 
 def test_an_entropy_coder_shrinks_chunks_and_never_makes_one_longer() -> None:
-    header = make_header(entropy_coded=True)
+    header = make_header(entropy_digest=ENTROPY)
     codes = np.concatenate(
         [np.full((4, 75), 700), make_codes(header, 75), np.full((4, 20), 3)], axis=1
     )
@@ -290,11 +295,11 @@ def test_an_entropy_coder_shrinks_chunks_and_never_makes_one_longer() -> None:
     reader = SgcReader(io.BytesIO(stream.getvalue()), "a.sgc")
     chunks = [record for record in reader.records() if isinstance(record, Chunk)]
     assert [len(chunk.payload) for chunk in chunks] == [2, 375, 2]
-    decoded = np.concatenate([reader.codes(chunk, ToyCoder()) for chunk in chunks], axis=1)
+    decoded = np.concatenate(reader.codes(chunks, ToyCoder()), axis=1)
     np.testing.assert_array_equal(decoded, codes)
     assert reader.complete
-    with pytest.raises(InputError, match="entropy-coded"):
-        reader.codes(chunks[0])
+    with pytest.raises(ValueError, match="entropy-coded"):
+        reader.codes(chunks)
     damaged = bytearray(stream.getvalue())
     damaged[-40] ^= 1
     reader = SgcReader(io.BytesIO(damaged), "a.sgc")
@@ -303,10 +308,10 @@ def test_an_entropy_coder_shrinks_chunks_and_never_makes_one_longer() -> None:
 
 
 def test_codes_that_the_coder_rejects_are_an_input_error() -> None:
-    header = make_header(entropy_coded=True)
+    header = make_header(entropy_digest=ENTROPY)
     reader = SgcReader(io.BytesIO(encode_header(header)), "a.sgc")
     with pytest.raises(InputError, match=r"a\.sgc: impossible codes at 1\.50 s"):
-        reader.codes(Chunk(75, 75, b"123"), ToyCoder())
+        reader.codes([Chunk(0, 75, b"12"), Chunk(75, 75, b"123")], ToyCoder())
 
 
 # Headers
@@ -325,6 +330,7 @@ def test_codes_that_the_coder_rejects_are_an_input_error() -> None:
         ("num_samples", -1),
         ("codec_digest", "5a"),
         ("codec_digest", "not hexadecimal"),
+        ("entropy_digest", "e7"),
     ],
 )
 def test_impossible_headers_are_refused(name: str, value: object) -> None:
@@ -373,6 +379,15 @@ def test_header_numbers_reach_their_bounds() -> None:
     header = make_header(sample_rate=1 << 24, hop_length=1 << 20, num_samples=1 << 48)
     encoded = encode_header(header)
     assert decode_header(encoded[5:-4]) == header
+
+
+def test_the_header_names_the_entropy_model() -> None:
+    header = make_header(entropy_digest=ENTROPY)
+    body = encode_header(header)[5:-4]
+    assert body.endswith(bytes.fromhex(DIGEST + ENTROPY))
+    assert decode_header(body) == header
+    with pytest.raises(ValueError, match="entropy_digest must be 8 bytes"):
+        decode_header(body[:-1])
 
 
 # Damage
@@ -552,7 +567,8 @@ class Endless(io.RawIOBase):
 @pytest.mark.parametrize("entropy_coded", [False, True])
 @pytest.mark.parametrize("rest", [b"\x00", b"\xff", b"\x00\xff\x01", b"\x40\x01\x80\x01\x02"])
 def test_an_endless_file_is_given_up(rest: bytes, entropy_coded: bool) -> None:
-    header = make_header(entropy_coded=entropy_coded, chunk_frames=500)
+    digest = ENTROPY if entropy_coded else ""
+    header = make_header(entropy_digest=digest, chunk_frames=500)
     stream = Endless(encode_header(header), rest)
     reader = SgcReader(stream, "a.sgc")
     damages = list(reader.records())
