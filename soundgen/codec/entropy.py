@@ -107,8 +107,9 @@ class EntropyModel:
         Returns:
             `[B, H]`.
         """
-        weighted = np.einsum("bdh,dh->bh", frames, self._filter[: frames.shape[1]])
-        return weighted >> FILTER_BITS
+        weighted: _Int32 = np.einsum("bdh,dh->bh", frames, self._filter[: frames.shape[1]])
+        weighted >>= FILTER_BITS
+        return weighted
 
     def frequencies(self, context: _Int32, earlier: Codes, n_q: int) -> _Float32:
         """Return how likely each next code is, less one, in units of 2^-24.
@@ -137,7 +138,8 @@ class EntropyModel:
         counts = weights * share >> _WEIGHT_BITS
         likeliest = logits.argmax(axis=1)
         counts[np.arange(len(counts)), likeliest] += free - counts.sum(axis=1)
-        return counts.astype(np.float32)
+        less_one: _Float32 = counts.astype(np.float32)
+        return less_one
 
 
 class RangeCoder:

@@ -67,7 +67,8 @@ class EntropyNet(nn.Module):
         scale = rms * (_LATENT_RMS / rms.pow(2).sum().sqrt())
         self.frame_map = start(scale, _ENERGY_RMS)
         self.code_map = start(-scale, _ENERGY_RMS)
-        self.output_map = start(torch.full((K,), _OUTPUT_SCALE), _OUTPUT_SCALE / 2)
+        # The finer a codebook, the less of it can be foretold.
+        self.output_map = start(_OUTPUT_SCALE * rms / rms.max(), _OUTPUT_SCALE / 4)
         self.frame_own = nn.Parameter(torch.zeros(K, V, H))
         self.code_own = nn.Parameter(torch.zeros(K, V, H))
         self.output_own = nn.Parameter(torch.zeros(K, V, H))
@@ -116,7 +117,8 @@ class EntropyNet(nn.Module):
         return (logits + _weight(self.output_bias[k], LOGIT_BITS, 16)) / 2**LOGIT_BITS
 
     def _output(self, k: int) -> Tensor:
-        return self.features[k] @ self.output_map[k] + self.output_own[k]
+        output: Tensor = self.features[k] @ self.output_map[k] + self.output_own[k]
+        return output
 
     @torch.no_grad()
     def integers(self) -> dict[str, Tensor]:
@@ -164,4 +166,5 @@ def _weight(value: Tensor, fraction_bits: int, bits: int) -> Tensor:
 
 
 def _floor(value: Tensor) -> Tensor:
-    return value + (value.detach().floor() - value.detach())
+    floored: Tensor = value + (value.detach().floor() - value.detach())
+    return floored

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from soundgen.codec.config import CodecConfig, EntropyConfig
 from soundgen.codec.entropy import EntropyModel, RangeCoder
 from soundgen.codec.entropy_net import EntropyNet
 from soundgen.codec.model import Codec
+from soundgen.codec.packing import write_varint
 from soundgen.codec.sgc_header import CHUNK_S
 from soundgen.config import to_dict
 from soundgen.data.manifest import MANIFEST_NAME, Split, read_manifest
@@ -37,19 +37,24 @@ class FittedEntropy(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EntropySaving:
-    """What entropy coding saves of the payload at one `n_q`."""
+class EntropySaving(NamedTuple):
+    """What entropy coding saves at one `n_q`."""
 
     n_q: int
+    num_codes: int
     packed_bytes: int
     coded_bytes: int
-    """Chunk by chunk, the packed ones where those are smaller."""
+    """Packed chunks where those are smaller, and the numbers that say how long each one is."""
 
     @property
     def saving(self) -> float:
         """Share of the packed bytes that is saved."""
         return 1 - self.coded_bytes / max(1, self.packed_bytes)
+
+    @property
+    def bits_per_code(self) -> float:
+        """Bits that a code takes."""
+        return 8 * self.coded_bytes / max(1, self.num_codes)
 
 
 def fit_entropy(
@@ -174,21 +179,20 @@ def chunk_frames(config: CodecConfig) -> int:
 
 
 def measure_savings(
-    fitted: FittedEntropy, chunks: Sequence[NDArray[np.int64]], bits_per_code: int
+    model: EntropyModel, chunks: Sequence[NDArray[np.int64]], bits_per_code: int
 ) -> list[EntropySaving]:
     """Code `chunks` int64 `[num_codebooks, l]` at every `n_q` and count the bytes."""
-    model = EntropyModel(
-        fitted.config, {name: value.numpy() for name, value in fitted.tensors.items()}
-    )
     savings = []
-    for n_q in range(1, fitted.config.num_codebooks + 1):
+    for n_q in range(1, model.config.num_codebooks + 1):
         coder = RangeCoder(model, n_q)
-        packed = coded = 0
+        packed = coded = num_codes = 0
         for codes in chunks:
             size = -(-n_q * codes.shape[1] * bits_per_code // 8)
+            payload = min(size, len(coder.encode(codes[:n_q])))
             packed += size
-            coded += min(size, len(coder.encode(codes[:n_q])))
-        savings.append(EntropySaving(n_q=n_q, packed_bytes=packed, coded_bytes=coded))
+            coded += payload + len(write_varint(payload))
+            num_codes += n_q * codes.shape[1]
+        savings.append(EntropySaving(n_q, num_codes, packed, coded))
     return savings
 
 
@@ -204,14 +208,24 @@ def _fit(
     net = EntropyNet(config, codebooks)
     padded, lengths = _pad(chunks)
     _start_at_frequencies(net, padded, lengths)
-    optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
+    # What a code has of its own is learned from its few examples only, so it moves more slowly.
+    own = [value for name, value in net.named_parameters() if name.endswith("_own")]
+    shared = [value for name, value in net.named_parameters() if not name.endswith("_own")]
+    optimiser = torch.optim.Adam(
+        [{"params": shared, "share": 1.0}, {"params": own, "share": _OWN_SHARE}],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.99),
+    )
     progress.start("fitting the entropy model", settings.steps)
     for step in range(settings.steps):
         rng = sample_rng(seed, step)
         for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _pace(step / settings.steps)
+            pace = group["share"] * _pace(step / settings.steps)
+            group["lr"] = settings.learning_rate * pace
         rows = torch.from_numpy(rng.integers(len(padded), size=settings.batch_size))
-        n_q = int(rng.choice([config.num_codebooks, rng.integers(config.num_codebooks) + 1]))
+        # Every n_q, and half of the time all that there are, which is what most files use.
+        n_q = 1 + int(rng.integers(2 * config.num_codebooks))
+        n_q = min(n_q, config.num_codebooks)
         loss = _loss(net, padded[rows, :n_q], lengths[rows])
         optimiser.zero_grad()
         loss.backward()
@@ -225,6 +239,7 @@ def _fit(
 
 
 _LOG_EVERY = 20
+_OWN_SHARE = 0.3
 
 
 def _pace(share: float) -> float:
