@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from soundgen.checkpoint import resolve_model, save_model_folder
+from soundgen.checkpoint import save_model_folder
 from soundgen.codec.balancer import Balancer
 from soundgen.codec.discriminator import MultiScaleSTFTDiscriminator
 from soundgen.codec.losses import (
@@ -23,29 +22,27 @@ from soundgen.codec.losses import (
     time_loss,
 )
 from soundgen.codec.model import Codec, CodecOutput
-from soundgen.codec.quantizer import capacity_used
-from soundgen.config import from_dict, to_dict
-from soundgen.data.manifest import MANIFEST_NAME, Clip, read_manifest
-from soundgen.data.segments import SegmentSampler, prefetch, read_piece
-from soundgen.errors import CheckpointError, ConfigError
-from soundgen.evaluation.codec_metrics import mel_distance
+from soundgen.config import to_dict
+from soundgen.data.manifest import MANIFEST_NAME, read_manifest
+from soundgen.data.segments import SegmentSampler
+from soundgen.errors import ConfigError
 from soundgen.files import folder_lock, sha256_of
-from soundgen.nn.conv import fold_weight_norm
+from soundgen.pipelines.codec_valid import load_valid, measure_codec
+from soundgen.pipelines.codec_weights import load_folded, released_codec
 from soundgen.pipelines.recipes import CodecRecipe
 from soundgen.pipelines.train_entropy import add_entropy
 from soundgen.pipelines.training import (
     FiniteGuard,
     TrainReport,
-    check_same_run,
     make_adamw,
+    restore,
+    run_steps,
     set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
 from soundgen.training.device import resolve_device
 from soundgen.training.ema import WeightAverage
-from soundgen.training.interrupt import deferred_interrupts
 from soundgen.training.run import RunFolder
-from soundgen.training.schedule import run_share
 from soundgen.training.seeding import INITIAL, KMEANS, seed_step
 
 _COLLAPSED_SHARE = 0.05
@@ -147,14 +144,14 @@ def train_codec(
         hop_length=recipe.codec.hop_length,
         seed=recipe.training.seed,
     )
-    valid = _load_valid(root, clips, recipe)
+    valid = load_valid(root, clips, recipe)
     run = _new_run(recipe, torch_device, init, sha256_of(manifest))
     if dry_run:
         return _try_one_step(run, sampler, out)
     with folder_lock(out):
         folder = RunFolder(out, resume=resume)
         if resume:
-            _restore(run, folder)
+            restore(run, folder)
         try:
             metrics = _loop(run, folder, sampler, valid, max_time_s, progress)
             # Beyond `max_time_s`, and done again by a run that is killed in it.
@@ -182,7 +179,7 @@ def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None, datase
     seed_step(recipe.training.seed, INITIAL)
     codec = Codec(recipe.codec, training_form=True).to(device)
     if init is not None:
-        _load_folded(codec, init)
+        load_folded(codec, init)
     disc = recipe.discriminator
     discriminator = MultiScaleSTFTDiscriminator(disc.windows, disc.num_filters).to(device)
     optim = recipe.optimiser
@@ -216,15 +213,6 @@ def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None, datase
     )
 
 
-def _restore(run: CodecRun, folder: RunFolder) -> None:
-    state = folder.load()
-    check_same_run(state, run.identity, folder.path)
-    try:
-        run.load_state_dict(state)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder.state_path}: does not fit this recipe") from error
-
-
 def _loop(
     run: CodecRun,
     folder: RunFolder,
@@ -234,33 +222,24 @@ def _loop(
     progress: Progress,
 ) -> dict[str, float]:
     training = run.recipe.training
-    progress.start("training the codec", training.steps)
-    progress.advance(run.step)
-    measured: dict[str, float] = {}
-    batches = prefetch(lambda step: sampler.batch(step, training.batch_size), run.step)
-    with deferred_interrupts() as interrupt, closing(batches):
-        while (share := _share(run, folder, max_time_s)) < 1:
-            if not run.quantizing and share >= training.quantizer_start:
-                _start_quantizer(run, sampler)
-            metrics = _train_step(run, next(batches), share)
-            run.step += 1
-            progress.advance()
-            if run.step % training.log_every == 0:
-                folder.log(run.step, metrics)
-                progress.metrics(run.step, metrics)
-            if run.step % training.checkpoint_every == 0:
-                measured = _checkpoint(run, folder, valid, progress)
-            if interrupt.signal_number is not None:
-                _save(run, folder)
-                interrupt.raise_pending()
-        if run.step % training.checkpoint_every or not measured:
-            measured = _checkpoint(run, folder, valid, progress)
-    progress.finish()
-    return measured
 
+    def take_step(wav: Tensor, share: float) -> dict[str, float]:
+        if not run.quantizing and share >= training.quantizer_start:
+            _start_quantizer(run, sampler)
+        return _train_step(run, wav, share)
 
-def _share(run: CodecRun, folder: RunFolder, max_time_s: float | None) -> float:
-    return run_share(run.step, run.recipe.training.steps, folder.elapsed_s, max_time_s)
+    return run_steps(
+        run,
+        folder,
+        training,
+        what="training the codec",
+        make_batch=lambda step: sampler.batch(step, training.batch_size),
+        take_step=take_step,
+        checkpoint=lambda: _checkpoint(run, folder, valid, progress),
+        save=lambda: _save(run, folder),
+        max_time_s=max_time_s,
+        progress=progress,
+    )
 
 
 @torch.no_grad()
@@ -387,25 +366,6 @@ def _draw_n_q(choices: tuple[int, ...], batch_size: int) -> Tensor:
     return torch.tensor(choices)[torch.randint(len(choices), (batch_size,))]
 
 
-def _load_valid(root: Path, clips: list[Clip], recipe: CodecRecipe) -> list[Tensor]:
-    """Load up to `valid_s` seconds of the valid split, at most 5 s of each clip."""
-    chosen: list[Tensor] = []
-    missing = recipe.training.valid_s
-    # Spread over the categories instead of the first ones of the alphabet.
-    ordered = sorted((c for c in clips if c.split == "valid"), key=lambda clip: clip.sha1_pcm16)
-    for clip in ordered:
-        if missing <= 0:
-            break
-        samples = read_piece(
-            root / clip.path,
-            5 * recipe.codec.sample_rate,
-            sample_rate=recipe.codec.sample_rate,
-        )
-        chosen.append(torch.from_numpy(samples))
-        missing -= len(samples) / recipe.codec.sample_rate
-    return chosen
-
-
 def _checkpoint(
     run: CodecRun, folder: RunFolder, valid: list[Tensor], progress: Progress
 ) -> dict[str, float]:
@@ -413,34 +373,12 @@ def _checkpoint(
     _save(run, folder, released)
     measured: dict[str, float] = {}
     if valid and run.quantizing:
-        measured = _measure(released, valid)
+        measured = measure_codec(released, valid)
         folder.log(run.step, measured, prefix="valid")
         for i, wav in enumerate(valid[:3]):
             decoded = released.decode(released.encode(wav[None, None]))[0, 0, : len(wav)]
             folder.log_audio(run.step, f"valid/{i}", decoded, run.recipe.codec.sample_rate)
         progress.metrics(run.step, measured)
-    return measured
-
-
-def _measure(codec: Codec, valid: list[Tensor]) -> dict[str, float]:
-    """Return the mel distance (all codebooks and half) and the codebook use on valid audio."""
-    rate, num_codebooks = codec.config.sample_rate, codec.config.num_codebooks
-    device = codec.quantizer.usage.device
-    totals = {num_codebooks: 0.0, max(1, num_codebooks // 2): 0.0}
-    seconds = 0.0
-    all_codes = []
-    for wav in valid:
-        codes = codec.encode(wav[None, None].to(device))
-        all_codes.append(codes[0])
-        seconds += len(wav) / rate
-        for n_q in totals:
-            decoded = codec.decode(codes[:, :n_q])[0, 0, : len(wav)]
-            distance = mel_distance(decoded.cpu(), wav, sample_rate=rate)
-            totals[n_q] += distance * len(wav) / rate
-    measured = {f"mel_distance_{n_q}": total / seconds for n_q, total in totals.items()}
-    shares = capacity_used(torch.cat(all_codes, dim=1), codec.config.codebook_size)
-    measured["capacity_used"] = sum(shares) / len(shares)
-    measured["capacity_used_first"] = shares[0]
     return measured
 
 
@@ -463,41 +401,3 @@ def _released(run: CodecRun) -> Codec:
     """Return the codec as whoever loads the model folder gets it, rounding included."""
     released = released_codec(run.codec, run.average)
     return released.to(getattr(torch, run.recipe.training.weights_dtype)).float()
-
-
-def released_codec(codec: Codec, average: WeightAverage) -> Codec:
-    """Return the averaged codec in its released form: weight norm folded, entries as means."""
-    # Built anew: a deep copy shares the classes that weight norm made for the original's layers,
-    # and folding the copy would take the original's weights away.
-    released = Codec(codec.config, training_form=True).to(codec.quantizer.usage.device)
-    released.load_state_dict(average.shadow)
-    fold_weight_norm(released)
-    quantizer = released.quantizer
-    for k in range(quantizer.num_codebooks):
-        quantizer.embedding_sum[k] = quantizer.codebook(k)
-    quantizer.usage.fill_(1.0)
-    return released.eval()
-
-
-def _load_folded(codec: Codec, model: str) -> None:
-    """Start a codec in training form from released weights."""
-    folder = resolve_model(model)
-    folder.verify()
-    config = from_dict(type(codec.config), folder.section("codec"), f"{folder.path}: codec")
-    if config != codec.config:
-        raise CheckpointError(
-            f"{folder.path}: its codec has another architecture than the recipe",
-            hint="compare: soundgen models info, soundgen recipes show",
-        )
-    released = {name: value.float() for name, value in folder.tensors("codec").items()}
-    if released.keys() != Codec(config).state_dict().keys():
-        raise CheckpointError(f"{folder.path}: the weights of its codec do not fit its config")
-    with torch.no_grad():
-        for name, value in released.items():
-            owner, _, leaf = name.rpartition(".")
-            module = codec.get_submodule(owner)
-            if torch.nn.utils.parametrize.is_parametrized(module, leaf):
-                # Assignment goes through weight norm's right inverse.
-                setattr(module, leaf, value.to(codec.quantizer.usage.device))
-            else:
-                getattr(module, leaf).copy_(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from soundgen.checkpoint import resolve_model, save_model_folder
 from soundgen.config import from_dict, to_dict
-from soundgen.data.segments import prefetch
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
 from soundgen.errors import CheckpointError, ConfigError
 from soundgen.files import folder_lock
@@ -27,16 +25,15 @@ from soundgen.pipelines.recipes import LMRecipe
 from soundgen.pipelines.training import (
     FiniteGuard,
     TrainReport,
-    check_same_run,
     make_adamw,
+    restore,
+    run_steps,
     set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
 from soundgen.training.device import resolve_device
 from soundgen.training.ema import WeightAverage
-from soundgen.training.interrupt import deferred_interrupts
 from soundgen.training.run import RunFolder
-from soundgen.training.schedule import run_share
 from soundgen.training.seeding import INITIAL, seed_step
 
 _VALID_SEED = 20_261
@@ -131,7 +128,7 @@ def train_lm(
     with folder_lock(out):
         folder = RunFolder(out, resume=resume)
         if resume:
-            _restore(run, folder)
+            restore(run, folder)
         try:
             metrics = _loop(run, folder, cache, released, sampler, max_time_s, progress)
         finally:
@@ -243,15 +240,6 @@ def _sampler(recipe: LMRecipe, cache: TokenCache, split: str, seed: int) -> Toke
     return TokenSampler(cache, cache.split(split), config, seed=seed)
 
 
-def _restore(run: LMRun, folder: RunFolder) -> None:
-    state = folder.load()
-    check_same_run(state, run.identity, folder.path)
-    try:
-        run.load_state_dict(state)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder.state_path}: does not fit this recipe") from error
-
-
 def _loop(
     run: LMRun,
     folder: RunFolder,
@@ -261,33 +249,19 @@ def _loop(
     max_time_s: float | None,
     progress: Progress,
 ) -> dict[str, float]:
-    training = run.recipe.training
     valid = list(_valid_batches(run.recipe, cache))
-    progress.start("training the language model", training.steps)
-    progress.advance(run.step)
-    measured: dict[str, float] = {}
-    batches = prefetch(sampler.batch, run.step)
-    with deferred_interrupts() as interrupt, closing(batches):
-        while (share := _share(run, folder, max_time_s)) < 1:
-            metrics = _train_step(run, next(batches), share)
-            run.step += 1
-            progress.advance()
-            if run.step % training.log_every == 0:
-                folder.log(run.step, metrics)
-                progress.metrics(run.step, metrics)
-            if run.step % training.checkpoint_every == 0:
-                measured = _checkpoint(run, folder, cache, codec, valid, progress)
-            if interrupt.signal_number is not None:
-                _save(run, folder, cache, codec)
-                interrupt.raise_pending()
-        if run.step % training.checkpoint_every or not measured:
-            measured = _checkpoint(run, folder, cache, codec, valid, progress)
-    progress.finish()
-    return measured
-
-
-def _share(run: LMRun, folder: RunFolder, max_time_s: float | None) -> float:
-    return run_share(run.step, run.recipe.training.steps, folder.elapsed_s, max_time_s)
+    return run_steps(
+        run,
+        folder,
+        run.recipe.training,
+        what="training the language model",
+        make_batch=sampler.batch,
+        take_step=lambda batch, share: _train_step(run, batch, share),
+        checkpoint=lambda: _checkpoint(run, folder, cache, codec, valid, progress),
+        save=lambda: _save(run, folder, cache, codec),
+        max_time_s=max_time_s,
+        progress=progress,
+    )
 
 
 def _valid_batches(recipe: LMRecipe, cache: TokenCache) -> list[TokenBatch]:

@@ -1,23 +1,44 @@
-"""What both trainings share: the report, the optimiser, the guard against non-finite steps."""
+"""What both trainings share: the loop, the report, the optimiser, the guard of non-finite steps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
 
+from soundgen.data.segments import prefetch
 from soundgen.errors import CheckpointError, ConfigError
-from soundgen.pipelines.recipes import OptimiserConfig
-from soundgen.training.schedule import learning_rate_factor
+from soundgen.pipelines.recipes import CodecTrainingConfig, LMTrainingConfig, OptimiserConfig
+from soundgen.progress import Progress
+from soundgen.training.interrupt import deferred_interrupts
+from soundgen.training.run import RunFolder
+from soundgen.training.schedule import learning_rate_factor, run_share
+
+Batch = TypeVar("Batch")
 
 _MAX_SKIPPED_IN_A_ROW = 50
 _NOT_DECAYED = ("original0", "no_text", "no_duration", "scale")
 """Weight norm's magnitudes and learned constants: matrices in shape only."""
+
+
+class TrainingRun(Protocol):
+    """All that moves while a model trains."""
+
+    step: int
+    identity: dict[str, str]
+    """What a resumed run must share with this one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain containers: all that a resumed run needs."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of an interrupted run."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,70 @@ class FiniteGuard:
                 "checkpoint with --init",
             )
         return False
+
+
+def restore(run: TrainingRun, folder: RunFolder) -> None:
+    """Take up the run in `folder`.
+
+    Raises:
+        CheckpointError: Its state is damaged, or of another recipe or other data.
+    """
+    state = folder.load()
+    check_same_run(state, run.identity, folder.path)
+    try:
+        run.load_state_dict(state)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder.state_path}: does not fit this recipe") from error
+
+
+def run_steps(
+    run: TrainingRun,
+    folder: RunFolder,
+    config: CodecTrainingConfig | LMTrainingConfig,
+    *,
+    what: str,
+    make_batch: Callable[[int], Batch],
+    take_step: Callable[[Batch, float], dict[str, float]],
+    checkpoint: Callable[[], dict[str, float]],
+    save: Callable[[], None],
+    max_time_s: float | None,
+    progress: Progress,
+) -> dict[str, float]:
+    """Take steps until the recipe's or the time are used up; return the last measurements.
+
+    Args:
+        run: Advanced by one with each step.
+        folder: Where it logs.
+        config: How many steps, and when to log and to checkpoint.
+        what: For the progress line.
+        make_batch: Makes the batch of a step; a function of the step's number alone.
+        take_step: Takes a batch and the share of the run that is over; returns what to log.
+        checkpoint: Saves and measures.
+        save: Saves only: an interrupted run has no time to measure.
+        max_time_s: End the run after so many seconds, over all the times it was started.
+        progress: Listens.
+    """
+    progress.start(what, config.steps)
+    progress.advance(run.step)
+    measured: dict[str, float] = {}
+    batches = prefetch(make_batch, run.step)
+    with deferred_interrupts() as interrupt, closing(batches):
+        while (share := run_share(run.step, config.steps, folder.elapsed_s, max_time_s)) < 1:
+            metrics = take_step(next(batches), share)
+            run.step += 1
+            progress.advance()
+            if run.step % config.log_every == 0:
+                folder.log(run.step, metrics)
+                progress.metrics(run.step, metrics)
+            if run.step % config.checkpoint_every == 0:
+                measured = checkpoint()
+            if interrupt.signal_number is not None:
+                save()
+                interrupt.raise_pending()
+        if run.step % config.checkpoint_every or not measured:
+            measured = checkpoint()
+    progress.finish()
+    return measured
 
 
 def make_adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
