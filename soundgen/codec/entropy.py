@@ -131,12 +131,12 @@ class EntropyModel:
         shift = ACTIVATION_BITS + OUTPUT_BITS - LOGIT_BITS
         logits = (second @ self._output[k]).astype(np.int32) >> shift
         logits += self._output_bias[k]
-        below = logits.max(axis=1, keepdims=True) - logits
-        weights = self._powers[np.minimum(below, len(self._powers) - 1)]
-        free = (1 << TOTAL_BITS) - self.config.codebook_size
-        share = (free << _WEIGHT_BITS) // weights.sum(axis=1, keepdims=True)
-        counts = weights * share >> _WEIGHT_BITS
         likeliest = logits.argmax(axis=1)
+        below = logits.max(axis=1, keepdims=True) - logits
+        counts = self._powers.take(below, mode="clip")  # the last one for all that follow
+        free = (1 << TOTAL_BITS) - self.config.codebook_size
+        counts *= (free << _WEIGHT_BITS) // counts.sum(axis=1, keepdims=True)
+        counts >>= _WEIGHT_BITS
         counts[np.arange(len(counts)), likeliest] += free - counts.sum(axis=1)
         less_one: _Float32 = counts.astype(np.float32)
         return less_one
@@ -243,12 +243,14 @@ def _seal(encoder: constriction.stream.queue.RangeEncoder) -> bytes:
     # Some number in [lower, lower + width) names the message; the state has its lowest 64 bits.
     inside = int.from_bytes(words, "big")
     lowest = inside - (inside - lower) % (1 << 64)
-    for spare in range(num_bytes, -1, -1):
+    for spare in range(2 * _WORD, 0, -1):
         unit = 1 << 8 * spare
         value = -(-lowest // unit) * unit
         if value < lowest + width:
-            return value.to_bytes(num_bytes, "big")[: num_bytes - spare] or _NOTHING
-    raise AssertionError("the encoder's state names no number")
+            break
+    else:
+        value = lowest
+    return value.to_bytes(num_bytes, "big").rstrip(b"\0") or _NOTHING
 
 
 def _open(payload: bytes) -> constriction.stream.queue.RangeDecoder:

@@ -98,7 +98,7 @@ class EntropyNet(nn.Module):
         past = F.pad(frames.transpose(1, 2), (depth, 0))[:, :, :-1]  # [B, H, depth + L - 1]
         taps = _weight(self.filter, FILTER_BITS, 8).flip(0).t().unsqueeze(1)  # [H, 1, depth]
         filtered = F.conv1d(past, taps, groups=self.config.hidden_size).transpose(1, 2)
-        hidden = _floor(filtered / 2**FILTER_BITS)
+        hidden = _floor(filtered / (1 << FILTER_BITS))
         bias = _weight(self.bias[n_q - 1], ACTIVATION_BITS, 16)
         logits = []
         for k in range(n_q):
@@ -109,12 +109,12 @@ class EntropyNet(nn.Module):
 
     def _head(self, k: int, hidden: Tensor) -> Tensor:
         first = hidden.clamp(0, MAX_ACTIVATION)
-        mixed = first @ _weight(self.mix[k], MIX_BITS, 8) / 2**MIX_BITS
+        mixed = first @ _weight(self.mix[k], MIX_BITS, 8) / (1 << MIX_BITS)
         offset = _weight(self.mix_bias[k], ACTIVATION_BITS, 16)
         second = (first + _floor(mixed) + offset).clamp(0, MAX_ACTIVATION)
         scaled = second @ _weight(self._output(k), OUTPUT_BITS, 8).t()
-        logits = _floor(scaled / 2 ** (ACTIVATION_BITS + OUTPUT_BITS - LOGIT_BITS))
-        return (logits + _weight(self.output_bias[k], LOGIT_BITS, 16)) / 2**LOGIT_BITS
+        logits = _floor(scaled / (1 << ACTIVATION_BITS + OUTPUT_BITS - LOGIT_BITS))
+        return (logits + _weight(self.output_bias[k], LOGIT_BITS, 16)) / (1 << LOGIT_BITS)
 
     def _output(self, k: int) -> Tensor:
         output: Tensor = self.features[k] @ self.output_map[k] + self.output_own[k]
@@ -159,8 +159,8 @@ def _principal(codebooks: Tensor, num_kept: int) -> tuple[Tensor, Tensor]:
 
 def _weight(value: Tensor, fraction_bits: int, bits: int) -> Tensor:
     """Round to integers of so many bits; the gradient passes straight through."""
-    scaled = value * 2**fraction_bits
-    most = 2 ** (bits - 1) - 1
+    scaled = value * (1 << fraction_bits)
+    most = (1 << bits - 1) - 1
     rounded = scaled.detach().round().clamp(-most, most)
     return scaled + (rounded - scaled).detach()
 
