@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from soundgen.audio.wav_stream import to_pcm16, wav_header
 from soundgen.checkpoint import ModelFolder, resolve_model, shipped_models
-from soundgen.codec.bitstream import Chunk, Damage, SgcReader, damage_error, damage_text
+from soundgen.codec.bitstream import Chunk, Damage, SgcReader
 from soundgen.codec.entropy import RangeCoder
 from soundgen.codec.sgc_header import SgcHeader
+from soundgen.codec.sgc_info import damage_error, damage_text
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
 from soundgen.pipelines.batch import FileFailure, FileJob, FileKinds, open_output, plan_files
 from soundgen.progress import Progress, SilentProgress

@@ -10,9 +10,9 @@ from typing import Any
 
 from soundgen.audio.io import probe
 from soundgen.checkpoint import HUB_PREFIX, PARTS, ModelFolder, resolve_model, shipped_models
-from soundgen.codec.bitstream import SgcInfo
-from soundgen.codec.bitstream import describe as describe_sgc
 from soundgen.codec.sgc_header import MAGIC
+from soundgen.codec.sgc_info import SgcInfo
+from soundgen.codec.sgc_info import describe as describe_sgc
 from soundgen.errors import InputError
 
 

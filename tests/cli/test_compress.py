@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from soundgen.checkpoint import ModelFolder
-from soundgen.codec.bitstream import describe
+from soundgen.codec.sgc_info import describe
 from tests.conftest import RunSoundgen
 from tests.fixtures_codec import make_tiny_codec
 

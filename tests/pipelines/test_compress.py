@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from soundgen.checkpoint import ModelFolder
-from soundgen.codec.bitstream import SgcReader, describe
+from soundgen.codec.bitstream import SgcReader
 from soundgen.codec.sgc_header import encode_header
+from soundgen.codec.sgc_info import describe
 from soundgen.errors import (
     CheckpointError,
     InputError,

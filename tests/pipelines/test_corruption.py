@@ -23,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 
 from soundgen.checkpoint import ModelFolder
-from soundgen.codec.bitstream import describe
 from soundgen.codec.sgc_header import CRC_BYTES, SgcHeader, encode_header
+from soundgen.codec.sgc_info import describe
 from soundgen.codec.spectral import context_frames, phase_period
 from soundgen.errors import SoundgenError
 from soundgen.pipelines.batch import FileFailure

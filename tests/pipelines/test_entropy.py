@@ -13,9 +13,10 @@ import soundfile
 import torch
 
 from soundgen.checkpoint import ModelFolder, open_model_folder
-from soundgen.codec.bitstream import Chunk, SgcReader, SgcWriter, describe
+from soundgen.codec.bitstream import Chunk, SgcReader, SgcWriter
 from soundgen.codec.entropy import RangeCoder
 from soundgen.codec.sgc_header import SgcHeader
+from soundgen.codec.sgc_info import describe
 from soundgen.errors import CheckpointError, InputError
 from soundgen.pipelines.compress import CompressedFile, compress
 from soundgen.pipelines.decompress import DecompressedFile, decompress

@@ -15,7 +15,8 @@ import pytest
 import soundfile
 
 from soundgen.checkpoint import open_model_folder
-from soundgen.codec.bitstream import Chunk, SgcReader, describe
+from soundgen.codec.bitstream import Chunk, SgcReader
+from soundgen.codec.sgc_info import describe
 from soundgen.pipelines.decompress import DecompressedFile, decompress
 from tests.conftest import REPOSITORY
 

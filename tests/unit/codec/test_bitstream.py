@@ -17,18 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from soundgen.codec.bitstream import (
-    SEARCH_BYTES,
-    Chunk,
-    Damage,
-    SgcReader,
-    SgcWriter,
-    damage_error,
-    damage_text,
-    describe,
-)
+from soundgen.codec.bitstream import SEARCH_BYTES, Chunk, Damage, SgcReader, SgcWriter
 from soundgen.codec.packing import pack_codes, read_varint, unpack_codes, write_varint
 from soundgen.codec.sgc_header import MAX_PAYLOAD_BYTES, SgcHeader, decode_header, encode_header
+from soundgen.codec.sgc_info import damage_error, damage_text, describe
 from soundgen.errors import InputError
 from tests.fixtures_corruption import corrupt
 from tests.fixtures_pipe import Pipe
