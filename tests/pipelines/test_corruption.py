@@ -150,7 +150,7 @@ def check_recovered(whole: Whole, name: str, result: DecompressedFile) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(300, id="300"), pytest.param(2_000, id="2000", marks=pytest.mark.slow)]
+    "count", [pytest.param(150, id="150"), pytest.param(2_000, id="2000", marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("kind", ["whole", "coded"])
 def test_random_corruptions_end_in_a_clear_error_or_an_honest_decoding(

@@ -11,6 +11,7 @@ import soundfile
 
 from soundgen.audio.io import probe
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
+from soundgen.lm.sampling import SamplingSettings
 from soundgen.pipelines.generate import (
     GenerateSettings,
     SoundRequest,
@@ -127,7 +128,9 @@ def test_a_model_with_t5_trains_loads_and_generates(
     )
     train_lm(recipe, data=cache, codec=str(tiny_codec), out=tmp_path / "model")
     model = load_model(str(tmp_path / "model"), device="cpu")
-    tone, noise = model.generate(["a tone", "noise"], duration_s=0.4, seed=[1, 1])
+    # Ten steps teach the text next to nothing; strong guidance shows that it is heard at all.
+    strong = SamplingSettings(cfg_scale=50.0)
+    tone, noise = model.generate(["a tone", "noise"], duration_s=0.4, seed=[1, 1], settings=strong)
     assert len(tone.samples) == 6400
     assert not np.array_equal(tone.samples, noise.samples)
 
