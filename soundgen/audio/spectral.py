@@ -39,7 +39,12 @@ def stft_magnitude(wav: Tensor, window: int, *, hop_length: int) -> Tensor:
 
 def log_mel(wav: Tensor, window: int, *, sample_rate: int) -> Tensor:
     """Return the natural log-mel spectrum of `wav` `[B, T]`, `[B, M, frames]`, hop window / 4."""
-    return (mel_magnitude(wav, window, sample_rate=sample_rate) + LOG_FLOOR).log()
+    return to_log(mel_magnitude(wav, window, sample_rate=sample_rate))
+
+
+def to_log(magnitude: Tensor) -> Tensor:
+    """Return the natural logarithm of magnitudes, any shape, above `LOG_FLOOR`."""
+    return (magnitude + LOG_FLOOR).log()
 
 
 def mel_magnitude(wav: Tensor, window: int, *, sample_rate: int) -> Tensor:

@@ -5,12 +5,17 @@ The fifth of the generator's, the commitment l_w, comes from the quantizer itsel
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from soundgen.audio.spectral import LOG_FLOOR, log_mel, mel_magnitude
+from soundgen.audio.spectral import LOG_FLOOR, mel_magnitude, to_log
 from soundgen.codec.discriminator import Verdict
+
+MelSpectra = dict[int, Tensor]
+"""Mel magnitudes `[B, M, frames]` by STFT window, samples."""
 
 
 def time_loss(wav: Tensor, target: Tensor) -> Tensor:
@@ -22,8 +27,13 @@ def time_loss(wav: Tensor, target: Tensor) -> Tensor:
     return ((wav - target).abs().mean(dim=(1, 2)) / scale).mean()
 
 
+def mel_spectra(wav: Tensor, windows: Iterable[int], *, sample_rate: int) -> MelSpectra:
+    """Return the mel magnitudes of `wav` `[B, 1, T]` by window, for both losses below."""
+    return {window: mel_magnitude(wav[:, 0], window, sample_rate=sample_rate) for window in windows}
+
+
 def mel_loss(
-    wav: Tensor, target: Tensor, *, windows: tuple[int, ...], sample_rate: int, l2_weight: float
+    ours: MelSpectra, theirs: MelSpectra, *, windows: Sequence[int], l2_weight: float
 ) -> Tensor:
     """l_s: L1 plus weighted L2 distance of log-mel spectra over several windows.
 
@@ -32,26 +42,22 @@ def mel_loss(
     follows the window so that none is empty (as DAC found necessary, Kumar et al. 2023).
 
     Args:
-        wav: float32 `[B, 1, T]`.
-        target: The same.
+        ours: `mel_spectra` of what was decoded.
+        theirs: Of the target.
         windows: STFT windows, samples.
-        sample_rate: Hz.
         l2_weight: Of the root-mean-square term against the L1 term.
     """
-    total = wav.new_zeros(())
+    terms = []
     for window in windows:
-        difference = log_mel(wav[:, 0], window, sample_rate=sample_rate) - log_mel(
-            target[:, 0], window, sample_rate=sample_rate
-        )
-        total = total + difference.abs().mean()
+        difference = to_log(ours[window]) - to_log(theirs[window])
+        term = difference.abs().mean()
         if l2_weight:
-            total = total + l2_weight * (difference.square().mean(dim=(1, 2)) + 1e-8).sqrt().mean()
-    return total / len(windows)
+            term = term + l2_weight * (difference.square().mean(dim=(1, 2)) + 1e-8).sqrt().mean()
+        terms.append(term)
+    return torch.stack(terms).mean()
 
 
-def magnitude_loss(
-    wav: Tensor, target: Tensor, *, windows: tuple[int, ...], sample_rate: int
-) -> Tensor:
+def magnitude_loss(ours: MelSpectra, theirs: MelSpectra, *, windows: Sequence[int]) -> Tensor:
     """l_m: L1 distance of mel magnitudes relative to the target's, over several windows.
 
     The logarithm counts a near-silent band as much as a loud one; this counts what is loud: the
@@ -59,18 +65,16 @@ def magnitude_loss(
     convergence of Arik et al. 2018, with L1 as EnCodec takes it on magnitudes).
 
     Args:
-        wav: float32 `[B, 1, T]`.
-        target: The same.
+        ours: `mel_spectra` of what was decoded.
+        theirs: Of the target.
         windows: STFT windows, samples.
-        sample_rate: Hz.
     """
-    total = wav.new_zeros(())
+    terms = []
     for window in windows:
-        ours = mel_magnitude(wav[:, 0], window, sample_rate=sample_rate)
-        theirs = mel_magnitude(target[:, 0], window, sample_rate=sample_rate)
-        scale = theirs.mean(dim=(1, 2)) + LOG_FLOOR
-        total = total + ((ours - theirs).abs().mean(dim=(1, 2)) / scale).mean()
-    return total / len(windows)
+        scale = theirs[window].mean(dim=(1, 2)) + LOG_FLOOR
+        difference = (ours[window] - theirs[window]).abs().mean(dim=(1, 2))
+        terms.append((difference / scale).mean())
+    return torch.stack(terms).mean()
 
 
 def generator_loss(fake: list[Verdict]) -> Tensor:

@@ -51,9 +51,8 @@ class SgcHeader:
     def __post_init__(self) -> None:
         """Refuse what no codec has, naming value and bound."""
         if self.chunk_frames == 0:
-            bits = max(1, self.n_q * self.bits_per_code)
-            frames = round(CHUNK_S * self.sample_rate / max(1, self.hop_length))
-            frames = max(1, min(frames, MAX_PAYLOAD_BYTES * 8 // bits))
+            frame_rate = self.sample_rate / max(1, self.hop_length)
+            frames = default_chunk_frames(frame_rate, self.n_q * self.bits_per_code)
             object.__setattr__(self, "chunk_frames", frames)
         for name, (low, high) in _BOUNDS.items():
             value = getattr(self, name)
@@ -85,6 +84,12 @@ class SgcHeader:
     def packed_bytes(self, num_frames: int) -> int:
         """Return the bytes that the packed codes of `num_frames` frames take."""
         return -(-num_frames * self.n_q * self.bits_per_code // 8)
+
+
+def default_chunk_frames(frame_rate: float, bits_per_frame: int) -> int:
+    """Return the frames of a chunk of `CHUNK_S`, or of as much of it as a chunk may hold."""
+    most = MAX_PAYLOAD_BYTES * 8 // max(1, bits_per_frame)
+    return max(1, min(round(CHUNK_S * frame_rate), most))
 
 
 _BOUNDS = {

@@ -36,6 +36,12 @@ def phase_period(config: CodecConfig) -> int:
     )
 
 
+def whole_periods(config: CodecConfig, num_frames: int) -> int:
+    """Round `num_frames` up to whole phase periods."""
+    period = phase_period(config)
+    return -(-num_frames // period) * period
+
+
 class PhaseReference(nn.Module):
     """Turns spectra of centred frames between the frame's phase reference and the stream's.
 
@@ -215,10 +221,9 @@ def context_frames(config: CodecConfig) -> tuple[int, int, int, int]:
     widest = max(spec.analysis_n_fft, spec.analysis_wide_n_fft)
     analysis = math.ceil((widest - config.hop_length) / 2 / config.hop_length)
     synthesis = math.ceil((spec.synthesis_n_fft - config.hop_length) / 2 / config.hop_length)
-    period = phase_period(config)
     return (
-        -(-(spec.encoder_layers * past + analysis) // period) * period,
+        whole_periods(config, spec.encoder_layers * past + analysis),
         spec.encoder_layers * spec.lookahead_frames + analysis,
-        -(-(spec.decoder_layers * past + synthesis) // period) * period,
+        whole_periods(config, spec.decoder_layers * past + synthesis),
         spec.decoder_layers * spec.lookahead_frames + synthesis,
     )

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from soundgen.codec.config import CodecConfig
 from soundgen.codec.quantizer import ResidualVectorQuantizer
 from soundgen.codec.seanet import SeanetDecoder, SeanetEncoder, SeanetState
-from soundgen.codec.spectral import SpectralDecoder, SpectralEncoder, context_frames, phase_period
+from soundgen.codec.spectral import SpectralDecoder, SpectralEncoder, context_frames, whole_periods
 from soundgen.errors import ShapeError
 
 WINDOW_FRAMES = 500
@@ -44,8 +44,7 @@ def window_frames(config: CodecConfig) -> int:
 
     Windows begin where the phase reference comes round, so they are whole periods long.
     """
-    period = phase_period(config)
-    return -(-WINDOW_FRAMES // period) * period
+    return whole_periods(config, WINDOW_FRAMES)
 
 
 class StreamEncoder:
@@ -233,8 +232,7 @@ def _step(codec: CodecParts, step_frames: int | None) -> int:
         return step_frames or PIECE_FRAMES
     if step_frames is None:
         return window_frames(codec.config)
-    period = phase_period(codec.config)
-    return -(-step_frames // period) * period
+    return whole_periods(codec.config, step_frames)
 
 
 class _Window(NamedTuple):

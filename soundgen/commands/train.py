@@ -77,6 +77,9 @@ def codec(
 ) -> None:
     """Train a neural codec: waveform to codes and back.
 
+    When it is done, the model for entropy coding is fitted, which takes some minutes beyond
+    `--max-time`; `--set entropy.seconds=0` leaves it out.
+
     Example: `soundgen train codec --recipe small --data data --out runs/codec --max-time 25m`
     """
     max_time_s = parse_time(max_time)

@@ -24,7 +24,6 @@ from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
 from soundgen.codec.bitstream import SgcWriter
 from soundgen.codec.config import CodecConfig
 from soundgen.codec.entropy import RangeCoder
-from soundgen.codec.sgc_header import SgcHeader
 from soundgen.config import from_dict
 from soundgen.errors import InputError, OutputError, UsageError
 from soundgen.pipelines.batch import FileFailure, FileJob, FileKinds, open_output, plan_files
@@ -211,8 +210,7 @@ class _Encoder:
 
     @cached_property
     def _coder(self) -> RangeCoder | None:
-        model = self._loaded.entropy
-        return RangeCoder(model, self._n_q) if model is not None and self._use_entropy else None
+        return self._loaded.coder(self._n_q) if self._use_entropy else None
 
     def encode(self, job: FileJob, source: _Source, stdout: BinaryIO | None) -> CompressedFile:
         """Write `source` as `job` says."""
@@ -224,16 +222,12 @@ class _Encoder:
         promised = 0
         if source.num_samples is not None:
             promised = decoded_length(source.num_samples, source.sample_rate, self.config)
-        header = SgcHeader(
-            sample_rate=self.config.sample_rate,
-            hop_length=self.config.hop_length,
-            n_q=self._n_q,
-            bits_per_code=self.config.bits_per_code,
+        header = self._loaded.sgc_header(
+            self._n_q,
             original_sample_rate=source.sample_rate,
             original_channels=source.channels,
             num_samples=promised,
-            codec_digest=self._loaded.digest,
-            entropy_digest=self._loaded.entropy_digest if self._coder else "",
+            entropy_coded=self._coder is not None,
         )
         start = time.monotonic()
         seconds = round(promised / self.config.sample_rate) if promised else None

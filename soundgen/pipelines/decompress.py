@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from soundgen.audio.wav_stream import to_pcm16, wav_header
 from soundgen.checkpoint import ModelFolder, resolve_model, shipped_models
 from soundgen.codec.bitstream import Chunk, Damage, SgcReader
-from soundgen.codec.entropy import RangeCoder
 from soundgen.codec.sgc_header import SgcHeader
 from soundgen.codec.sgc_info import damage_error, damage_text
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
@@ -349,9 +348,7 @@ def _code_tensors(
     import torch
 
     size = loaded.codec.config.codebook_size
-    coder = None
-    if reader.header.entropy_coded and loaded.entropy is not None:
-        coder = RangeCoder(loaded.entropy, reader.header.n_q)
+    coder = loaded.coder(reader.header.n_q) if reader.header.entropy_coded else None
     chunks = (record for record in records if isinstance(record, Chunk))
     while group := list(islice(chunks, at_once)):
         for chunk, codes in zip(group, reader.codes(group, coder), strict=True):

@@ -18,8 +18,6 @@ from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, resolve_model
 from soundgen.codec.bitstream import SgcWriter
 from soundgen.codec.config import CodecConfig
-from soundgen.codec.entropy import RangeCoder
-from soundgen.codec.sgc_header import SgcHeader
 from soundgen.config import from_dict
 from soundgen.data.manifest import Clip, Split, read_manifest
 from soundgen.errors import InputError, UsageError
@@ -247,18 +245,13 @@ class _Run:
 
     def _sgc_size(self, codes: Tensor, num_samples: int, source: Waveform) -> int:
         """Return the bytes of the `.sgc` file that `compress` writes for `codes` `[n_q, L]`."""
-        entropy = self._loaded.entropy
-        coder = None if entropy is None else RangeCoder(entropy, len(codes))
-        header = SgcHeader(
-            sample_rate=self._config.sample_rate,
-            hop_length=self._config.hop_length,
-            n_q=len(codes),
-            bits_per_code=self._config.bits_per_code,
+        coder = self._loaded.coder(len(codes))
+        header = self._loaded.sgc_header(
+            len(codes),
             original_sample_rate=source.sample_rate,
             original_channels=source.channels,
             num_samples=num_samples,
-            codec_digest=self._loaded.digest,
-            entropy_digest=self._loaded.entropy_digest if coder else "",
+            entropy_coded=coder is not None,
         )
         writer = SgcWriter(io.BytesIO(), header, coder)
         writer.write(codes.numpy())

@@ -17,9 +17,9 @@ from soundgen.audio.io import write_audio
 from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
 from soundgen.codec.config import CodecConfig, EntropyConfig
-from soundgen.codec.entropy import EntropyModel
+from soundgen.codec.entropy import EntropyModel, RangeCoder
 from soundgen.codec.model import Codec
-from soundgen.codec.sgc_header import ENTROPY_DIGEST_BYTES
+from soundgen.codec.sgc_header import ENTROPY_DIGEST_BYTES, SgcHeader
 from soundgen.config import from_dict
 from soundgen.errors import CheckpointError, InputError
 from soundgen.lm.conditioning import TextCondition
@@ -49,6 +49,33 @@ class LoadedCodec:
     """What its codes can be entropy-coded with."""
     entropy_digest: str = ""
     """As `.sgc` headers name it; empty where there is none."""
+
+    def coder(self, n_q: int) -> RangeCoder | None:
+        """Return what entropy-codes `n_q` codebooks; `None` where there is no entropy model."""
+        return None if self.entropy is None else RangeCoder(self.entropy, n_q)
+
+    def sgc_header(
+        self,
+        n_q: int,
+        *,
+        original_sample_rate: int,
+        original_channels: int,
+        num_samples: int,
+        entropy_coded: bool,
+    ) -> SgcHeader:
+        """Return the header of a file that this codec writes; the arguments are its fields."""
+        config = self.codec.config
+        return SgcHeader(
+            sample_rate=config.sample_rate,
+            hop_length=config.hop_length,
+            n_q=n_q,
+            bits_per_code=config.bits_per_code,
+            original_sample_rate=original_sample_rate,
+            original_channels=original_channels,
+            num_samples=num_samples,
+            codec_digest=self.digest,
+            entropy_digest=self.entropy_digest if entropy_coded else "",
+        )
 
 
 @dataclass(frozen=True)
@@ -251,13 +278,8 @@ def load_codec(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> Loa
         folder.codec_digest,
         folder.name,
         _build_entropy(folder) if folder.has("entropy") else None,
-        entropy_digest(folder),
+        folder.entropy_digest[: 2 * ENTROPY_DIGEST_BYTES] if folder.has("entropy") else "",
     )
-
-
-def entropy_digest(folder: ModelFolder) -> str:
-    """Return the digest of a folder's entropy model as `.sgc` headers have it; empty if none."""
-    return folder.entropy_digest[: 2 * ENTROPY_DIGEST_BYTES] if folder.has("entropy") else ""
 
 
 def _build_codec(folder: ModelFolder, device: torch.device) -> Codec:

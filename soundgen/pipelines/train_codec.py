@@ -19,6 +19,7 @@ from soundgen.codec.losses import (
     generator_loss,
     magnitude_loss,
     mel_loss,
+    mel_spectra,
     time_loss,
 )
 from soundgen.codec.model import Codec, CodecOutput
@@ -314,24 +315,17 @@ def _watch_codebooks(run: CodecRun, codes: Tensor) -> dict[str, float]:
 def _generator_losses(
     run: CodecRun, output: CodecOutput, wav: Tensor, *, adversarial: bool
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
-    recipe = run.recipe
+    recipe, shares = run.recipe, run.recipe.losses
+    rate = recipe.codec.sample_rate
+    windows = {*shares.mel_windows, *(shares.magnitude_windows if shares.magnitude else ())}
+    ours = mel_spectra(output.wav, windows, sample_rate=rate)
+    theirs = mel_spectra(wav, windows, sample_rate=rate)
     losses = {
         "time": time_loss(output.wav, wav),
-        "mel": mel_loss(
-            output.wav,
-            wav,
-            windows=recipe.losses.mel_windows,
-            sample_rate=recipe.codec.sample_rate,
-            l2_weight=recipe.losses.mel_l2,
-        ),
+        "mel": mel_loss(ours, theirs, windows=shares.mel_windows, l2_weight=shares.mel_l2),
     }
-    if recipe.losses.magnitude:
-        losses["magnitude"] = magnitude_loss(
-            output.wav,
-            wav,
-            windows=recipe.losses.magnitude_windows,
-            sample_rate=recipe.codec.sample_rate,
-        )
+    if shares.magnitude:
+        losses["magnitude"] = magnitude_loss(ours, theirs, windows=shares.magnitude_windows)
     if adversarial:
         size = recipe.discriminator.batch_size
         run.discriminator.requires_grad_(False)

@@ -17,7 +17,7 @@ from soundgen.codec.entropy import EntropyModel, RangeCoder
 from soundgen.codec.entropy_net import EntropyNet
 from soundgen.codec.model import Codec
 from soundgen.codec.packing import write_varint
-from soundgen.codec.sgc_header import CHUNK_S
+from soundgen.codec.sgc_header import default_chunk_frames
 from soundgen.config import to_dict
 from soundgen.data.manifest import MANIFEST_NAME, Split, read_manifest
 from soundgen.data.segments import read_piece
@@ -175,7 +175,7 @@ def split_codes(
 
 def chunk_frames(config: CodecConfig) -> int:
     """Return the frames of a chunk in a `.sgc` file of this codec."""
-    return max(1, round(CHUNK_S * config.frame_rate))
+    return default_chunk_frames(config.frame_rate, config.num_codebooks * config.bits_per_code)
 
 
 def measure_savings(

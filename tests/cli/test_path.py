@@ -17,9 +17,6 @@ import soundfile
 
 from tests.fixtures_audio import make_sounds
 
-# Over a minute: each part has its own tests in the default suite, this walks the whole path.
-pytestmark = pytest.mark.slow
-
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TRAIN_CODEC = ["train", "codec", "--recipe", "tiny", "--data", "data", "--out"]
 

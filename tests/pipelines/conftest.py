@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from soundgen.pipelines.recipes import load_recipe
 from soundgen.pipelines.tokenize import tokenize
@@ -43,3 +45,12 @@ def tiny_model(
     out = tmp_path_factory.mktemp("runs") / "model"
     train_lm(load_recipe("lm", "tiny"), data=token_cache, codec=str(tiny_codec), out=out)
     return out
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For models so small that a second thread only waits for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

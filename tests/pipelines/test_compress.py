@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +32,8 @@ from soundgen.progress import SilentProgress
 from tests.fixtures_codec import TINY_CODEC, make_tiny_codec
 from tests.fixtures_pipe import Pipe
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RATE, HOP = TINY_CODEC.sample_rate, TINY_CODEC.hop_length
 
 
@@ -52,14 +53,6 @@ class Notices(SilentProgress):
 
     def notice(self, message: str) -> None:
         self.lines.append(message)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +26,9 @@ from soundgen.progress import SilentProgress
 from tests.fixtures_audio import make_dataset
 from tests.fixtures_codec import TINY_CODEC, make_tiny_codec
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 needs_opus = pytest.mark.skipif(opus_version() is None, reason="opus-tools are not installed")
 SOUNDS = {"piano": (16_000, 1.3, 1), "rain": (44_100, 1.5, 2), "beep": (16_000, 0.4, 1)}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

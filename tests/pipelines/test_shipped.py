@@ -49,8 +49,10 @@ def test_rain_has_its_length_repeats_and_changes_with_the_seed(
     assert not np.array_equal(sounds["rain"], sounds["other"])
 
 
-def test_its_codec_keeps_the_level_of_noise(soundgen: RunSoundgen, tmp_path: Path) -> None:
-    level = 0.1
+@pytest.mark.parametrize("level", [0.03, 0.1])
+def test_its_codec_keeps_the_level_of_noise(
+    soundgen: RunSoundgen, tmp_path: Path, level: float
+) -> None:
     noise = level * np.random.default_rng(0).standard_normal(32_000)
     soundfile.write(tmp_path / "a.wav", noise.astype(np.float32), 16_000, subtype="FLOAT")
     assert soundgen("compress", "a.wav").returncode == 0

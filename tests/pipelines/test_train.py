@@ -215,6 +215,9 @@ def test_seanet_trains_and_round_trips(dataset: Path, tmp_path: Path) -> None:
             "discriminator.start=0.8",
             "losses.mel_windows=[128, 512]",
             "segments.segment_s=0.5",
+            "entropy.seconds=10",
+            "entropy.steps=10",
+            "entropy.hidden_size=32",
         ],
     )
     report = train_codec(recipe, data=dataset, out=tmp_path / "seanet")
