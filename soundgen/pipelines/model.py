@@ -22,6 +22,8 @@ from soundgen.codec.model import Codec
 from soundgen.codec.sgc_header import ENTROPY_DIGEST_BYTES, SgcHeader
 from soundgen.config import from_dict
 from soundgen.errors import CheckpointError, InputError
+from soundgen.evaluation.matcher import Matcher
+from soundgen.evaluation.matcher_config import MatcherConfig
 from soundgen.lm.conditioning import TextCondition
 from soundgen.lm.config import LMConfig
 from soundgen.lm.engine import Engine, SoundPlan
@@ -79,6 +81,21 @@ class LoadedCodec:
 
 
 @dataclass(frozen=True)
+class LoadedMatcher:
+    """A matcher ready to compare sounds with texts, and which one it is."""
+
+    matcher: Matcher
+    text_encoder: TextEncoder
+    digest: str
+
+    @torch.no_grad()
+    def embed_prompt(self, prompt: str) -> torch.Tensor:
+        """Return the vector of a text in the matcher's space, float32 `[1, D]`."""
+        vectors = self.text_encoder.encode([prompt]).pooled
+        return self.matcher.embed_text(vectors.to(self.matcher.log_scale.device)).cpu()
+
+
+@dataclass(frozen=True)
 class Sound:
     """A generated sound.
 
@@ -113,7 +130,7 @@ class Sound:
 
 
 class Model:
-    """A text-to-sound model: text encoder, language model and codec.
+    """A text-to-sound model: text encoder, language model, codec, and matcher if it has one.
 
     Args:
         folder: Where its parts are.
@@ -137,7 +154,8 @@ class Model:
         language_model = LanguageModel(config)
         _load_weights(language_model, folder, "lm")
         self.language_model = language_model.to(device).eval()
-        self.text_encoder = _build_text_encoder(folder)
+        self.text_encoder = load_folder_text_encoder(folder)
+        self.matcher = _build_matcher(folder, device) if folder.has("matcher") else None
         self.engine = Engine(
             self.language_model, max_text_tokens=self.text_encoder.config.max_tokens
         )
@@ -282,6 +300,39 @@ def load_codec(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> Loa
     )
 
 
+def load_matcher(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> LoadedMatcher:
+    """Load a model's matcher with the text encoder that it belongs to, and nothing else.
+
+    Args:
+        name_or_path: Which model.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        CheckpointError: There is no such model, it has no matcher, or it is damaged.
+        DeviceError: The device is not there.
+    """
+    folder = resolve_model(name_or_path)
+    folder.section("matcher")
+    folder.verify()
+    return LoadedMatcher(
+        _build_matcher(folder, resolve_device(device)),
+        load_folder_text_encoder(folder),
+        folder.matcher_digest,
+    )
+
+
+def load_folder_text_encoder(folder: ModelFolder) -> TextEncoder:
+    """Load the text encoder that a model folder names, with the very weights it was made with.
+
+    Raises:
+        CheckpointError: It names none, or the weights found are others.
+    """
+    section: dict[str, Any] = dict(folder.section("text_encoder"))
+    digest = section.pop("sha256", None)
+    config = from_dict(TextEncoderConfig, section, f"{folder.path}: text_encoder")
+    return load_text_encoder(config, digest=digest)
+
+
 def _build_codec(folder: ModelFolder, device: torch.device) -> Codec:
     config = from_dict(CodecConfig, folder.section("codec"), f"{folder.path}: codec")
     codec = Codec(config)
@@ -307,11 +358,17 @@ def _build_entropy(folder: ModelFolder) -> EntropyModel:
         ) from error
 
 
-def _build_text_encoder(folder: ModelFolder) -> TextEncoder:
-    section: dict[str, Any] = dict(folder.section("text_encoder"))
-    digest = section.pop("sha256", None)
-    config = from_dict(TextEncoderConfig, section, f"{folder.path}: text_encoder")
-    return load_text_encoder(config, digest=digest)
+def _build_matcher(folder: ModelFolder, device: torch.device) -> Matcher:
+    section = dict(folder.section("matcher"))
+    if section.pop("text_encoder_sha256", None) != folder.section("text_encoder").get("sha256"):
+        raise CheckpointError(
+            f"{folder.path}: its matcher was trained with another text encoder",
+            hint="train a matcher with this one: soundgen train matcher --model MODEL",
+        )
+    config = from_dict(MatcherConfig, section, f"{folder.path}: matcher")
+    matcher = Matcher(config)
+    _load_weights(matcher, folder, "matcher")
+    return matcher.to(device).eval()
 
 
 def _load_weights(module: nn.Module, folder: ModelFolder, part: str) -> None:
