@@ -28,7 +28,7 @@ from soundgen.evaluation.matcher_training import (
 )
 from soundgen.evaluation.retrieval import MatchScores, score_matches
 from soundgen.files import folder_lock, sha256_of
-from soundgen.pipelines.model import load_folder_text_encoder
+from soundgen.pipelines.model_parts import build_text_encoder
 from soundgen.pipelines.recipes import MatcherRecipe
 from soundgen.pipelines.training import (
     BestRun,
@@ -149,7 +149,7 @@ def _read_model(model: str | None) -> _Beside:
     parts = [part for part in ("codec", "entropy", "lm") if folder.has(part)]
     names = [*parts, "text_encoder", "training"]
     return _Beside(
-        load_folder_text_encoder(folder),
+        build_text_encoder(folder),
         {name: folder.config[name] for name in names if name in folder.config},
         # Cloned: the files stay mapped otherwise, and may be replaced while we train.
         {
