@@ -123,7 +123,7 @@ def search(
     for notice in found.notices:
         progress.notice(notice)
     path = index_path or default_index_path(folder, opened.matcher_digest)
-    index, problem = read_index(path, opened.matcher_digest)
+    index, problem = read_index(path, opened.matcher_digest, replaceable=index_path is None)
     if problem:
         progress.notice(f"{path}: {problem}; indexing again")
 

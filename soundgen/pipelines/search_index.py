@@ -84,8 +84,15 @@ def default_index_path(folder: Path, matcher_digest: str) -> Path:
     return Path(base) / "soundgen" / "search" / f"{where}-{matcher_digest[:12]}.safetensors"
 
 
-def read_index(path: Path, matcher_digest: str) -> tuple[SearchIndex, str]:
+def read_index(
+    path: Path, matcher_digest: str, *, replaceable: bool = False
+) -> tuple[SearchIndex, str]:
     """Read an index.
+
+    Args:
+        path: The file.
+        matcher_digest: Of the matcher that is to be used.
+        replaceable: Whatever the file is, an index may take its place: it lies in our cache.
 
     Returns:
         The index, an empty one where there is none to use; and why not, for the user, if there is
@@ -97,7 +104,7 @@ def read_index(path: Path, matcher_digest: str) -> tuple[SearchIndex, str]:
     empty = SearchIndex(matcher_digest)
     if not path.exists():
         return empty, ""
-    if path.is_dir() or not _is_index(path):
+    if not replaceable and (path.is_dir() or not _is_index(path)):
         raise OutputError(
             f"{path}: is not a search index, and would be replaced by one",
             hint="name another file with --index",
