@@ -65,13 +65,13 @@ def test_only_new_and_changed_files_are_heard(
 
     click = first.results[0].path
     soundfile.write(click, make_sound("noise", 9, 1.0), RATE)
-    (library / "all" / "new tone.wav").unlink()
+    (library / "all" / "far tone.wav").unlink()
     soundfile.write(library / "more.flac", make_sound("click", 10, 0.4), RATE)
     changed, _ = find("the sound of a click", library, matcher_model, index, num_results=99)
     assert (changed.num_sounds, changed.num_new) == (8, 2)
     assert changed.results[0].path != click
     assert len(changed.results) == 8
-    assert "new tone.wav" not in [hit.path.name for hit in changed.results]
+    assert "far tone.wav" not in [hit.path.name for hit in changed.results]
 
 
 def test_a_damaged_index_is_made_again_and_another_file_is_not_touched(
