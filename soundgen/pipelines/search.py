@@ -15,7 +15,9 @@ from soundgen.audio.io import blocks_mono
 from soundgen.checkpoint import DEFAULT_MODEL, resolve_model
 from soundgen.data.walk import SOUND_SUFFIXES, Source, walk
 from soundgen.errors import InputError, OutputError
+from soundgen.evaluation.matcher_config import SILENT
 from soundgen.pipelines.search_index import (
+    EntryKind,
     IndexEntry,
     SearchIndex,
     default_index_path,
@@ -214,21 +216,28 @@ def _hear_all(
 def _hear(matcher: LoadedMatcher, source: Source) -> tuple[IndexEntry, NDArray[np.float32] | None]:
     rate = matcher.matcher.config.sample_rate
     heard = _Heard(int(MAX_HEARD_S * rate))
-    seen = {"size": source.size, "mtime_ns": source.mtime_ns}
+    kind: EntryKind = "sound"
+    problem, vector = "", None
     try:
         vector = matcher.matcher.embed_stream(heard.blocks(source.path, rate)).numpy()
     except InputError as error:
-        reason = error.message.removeprefix(f"{source.path}: ")
-        if heard.num_samples:
-            # It could be read so far: silence is nothing that a person has to repair.
-            kind = "silent" if reason == "is silent" else "broken"
+        problem = error.message.removeprefix(f"{source.path}: ")
+        if problem == SILENT:
+            kind = "silent"  # nothing that a person has to repair
+        elif heard.num_samples or source.path.suffix.lower() in SOUND_SUFFIXES:
+            kind = "broken"
         else:
-            # Projects, presets and films lie about in any library; only what calls itself a
+            # Projects, presets and fonts lie about in any library; only what calls itself a
             # sound has to be one.
-            promised = source.path.suffix.lower() in SOUND_SUFFIXES
-            kind = "broken" if promised else "other"
-        return IndexEntry(**seen, problem=reason, kind=kind), None
-    return IndexEntry(**seen, duration_s=round(heard.num_samples / rate, 3)), vector
+            kind = "other"
+    entry = IndexEntry(
+        size=source.size,
+        mtime_ns=source.mtime_ns,
+        duration_s=round(heard.num_samples / rate, 3),
+        problem=problem,
+        kind=kind,
+    )
+    return entry, vector
 
 
 class _Heard:
