@@ -14,6 +14,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# Two tests run at once, and models so small gain nothing from a second thread each. Set before
+# anything imports torch; the programs that the tests start inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 
 class RunSoundgen(Protocol):
     """Runs `soundgen` in a process of its own."""
@@ -26,7 +30,7 @@ class RunSoundgen(Protocol):
 
 @pytest.fixture
 def soundgen(tmp_path: Path) -> RunSoundgen:
-    """The program, without terminal and with few threads; its exit code is the test's business."""
+    """The program, without terminal; its exit code is the test's business."""
 
     def run(
         *arguments: str | Path, cwd: Path | None = None, **environment: str
@@ -34,7 +38,7 @@ def soundgen(tmp_path: Path) -> RunSoundgen:
         return subprocess.run(
             [sys.executable, "-m", "soundgen", *map(str, arguments)],
             cwd=cwd or tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -22,6 +22,7 @@ from soundgen.commands._terminal import (
     print_line,
 )
 from soundgen.errors import Terminated, UsageError
+from soundgen.training.run_files import STATE_FILE, check_run_folder
 
 if TYPE_CHECKING:
     from soundgen.pipelines.training import TrainReport
@@ -87,11 +88,15 @@ def codec(
     max_time_s = parse_time(max_time)
     again = _resume_command("codec", recipe, data, out, set_, max_time, device, [])
     from soundgen.pipelines.recipes import load_recipe
+
+    loaded = load_recipe("codec", recipe, set_ or [])
+    if not dry_run:
+        check_run_folder(out, resume=resume)
     from soundgen.pipelines.train_codec import train_codec
 
     with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
         report = train_codec(
-            load_recipe("codec", recipe, set_ or []),
+            loaded,
             data=data,
             out=out,
             init=init,
@@ -136,11 +141,15 @@ def lm(
     max_time_s = parse_time(max_time)
     again = _resume_command("lm", recipe, data, out, set_, max_time, device, ["--codec", codec])
     from soundgen.pipelines.recipes import load_recipe
+
+    loaded = load_recipe("lm", recipe, set_ or [])
+    if not dry_run:
+        check_run_folder(out, resume=resume)
     from soundgen.pipelines.train_lm import train_lm
 
     with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
         report = train_lm(
-            load_recipe("lm", recipe, set_ or []),
+            loaded,
             data=data,
             codec=codec,
             out=out,
@@ -249,8 +258,6 @@ def _saying_how_to_go_on(out: Path, command: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Terminated):
-        from soundgen.training.run import STATE_FILE
-
         if (out / STATE_FILE).exists():
             note(f"stopped; go on with: {command}")
         raise

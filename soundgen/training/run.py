@@ -15,9 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from soundgen.errors import CheckpointError, OutputError
 from soundgen.files import atomic_path
-
-STATE_FILE = "state.pt"
-METRICS_FILE = "metrics.jsonl"
+from soundgen.training.run_files import METRICS_FILE, STATE_FILE, check_run_folder
 
 
 class RunFolder:
@@ -32,17 +30,10 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
+        check_run_folder(path, resume=resume)
         self.path = path
         self.state_path = path / STATE_FILE
         self.metrics_path = path / METRICS_FILE
-        if self.state_path.exists() and not resume:
-            raise OutputError(
-                f"{path}: holds a training run already", hint="go on with --resume, or name another"
-            )
-        if resume and not self.state_path.exists():
-            raise OutputError(f"{path}: no run to resume there", hint="leave out --resume")
-        if not resume and (path / "config.json").exists():
-            raise OutputError(f"{path}: holds a model already", hint="name another folder")
         if not resume:
             # Lines of a run that was killed before its first checkpoint.
             self.metrics_path.unlink(missing_ok=True)

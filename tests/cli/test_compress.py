@@ -35,7 +35,6 @@ def pipe(*arguments: str | Path, stdin: bytes, cwd: Path) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", "soundgen", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         input=stdin,
         capture_output=True,
         timeout=300,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -211,7 +210,6 @@ def test_interrupted(model: Path, tmp_path: Path) -> None:
             *("-d", "1", "--seed", "1", "--model", str(model), "--threads", "1"),
         ],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -17,7 +16,6 @@ import soundfile
 
 from tests.fixtures_audio import make_sounds
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TRAIN_CODEC = ["train", "codec", "--recipe", "tiny", "--data", "data", "--out"]
 
 
@@ -25,7 +23,6 @@ def run(command: str, cwd: Path, expected: int = 0) -> subprocess.CompletedProce
     result = subprocess.run(
         [sys.executable, "-m", *shlex.split(command)],
         cwd=cwd,
-        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=500,
@@ -125,7 +122,6 @@ def test_stopped_training_saves_and_says_how_to_go_on(
     process = subprocess.Popen(
         [sys.executable, "-m", "soundgen", *words],
         cwd=path,
-        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

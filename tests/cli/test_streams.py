@@ -32,7 +32,6 @@ def running(command: str) -> Iterator[subprocess.Popen[bytes]]:
     """`soundgen COMMAND -`, its standard streams ours."""
     with subprocess.Popen(
         [sys.executable, "-m", "soundgen", command, "-", "--model", MODEL, "-q"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:

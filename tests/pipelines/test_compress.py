@@ -32,8 +32,6 @@ from soundgen.progress import SilentProgress
 from tests.fixtures_codec import TINY_CODEC, make_tiny_codec
 from tests.fixtures_pipe import Pipe
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 RATE, HOP = TINY_CODEC.sample_rate, TINY_CODEC.hop_length
 
 

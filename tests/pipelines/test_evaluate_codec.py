@@ -26,7 +26,6 @@ from soundgen.progress import SilentProgress
 from tests.fixtures_audio import make_dataset
 from tests.fixtures_codec import TINY_CODEC, make_tiny_codec
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 needs_opus = pytest.mark.skipif(opus_version() is None, reason="opus-tools are not installed")
 SOUNDS = {"piano": (16_000, 1.3, 1), "rain": (44_100, 1.5, 2), "beep": (16_000, 0.4, 1)}
 

@@ -82,7 +82,8 @@ def signalled(arguments: list[str], run: Path, *, lines: int, number: int) -> tu
 def whole_codec(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short codec training that nothing interrupted."""
     out = tmp_path_factory.mktemp("whole") / "codec"
-    subprocess.run(command("codec", out, "--data", dataset), check=True, capture_output=True)
+    recipe = load_recipe("codec", "tiny", OPTIONS["codec"])
+    train_codec(recipe, data=dataset, out=out, device="cpu")
     return out
 
 
@@ -90,8 +91,8 @@ def whole_codec(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def whole_lm(tiny_codec: Path, token_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short language-model training that nothing interrupted."""
     out = tmp_path_factory.mktemp("whole") / "lm"
-    options = ("--data", token_cache, "--codec", tiny_codec)
-    subprocess.run(command("lm", out, *options), check=True, capture_output=True)
+    recipe = load_recipe("lm", "tiny", OPTIONS["lm"])
+    train_lm(recipe, data=token_cache, codec=str(tiny_codec), out=out, device="cpu")
     return out
 
 

@@ -31,7 +31,7 @@ def test_skip_or_failure(tmp_path: Path, required: str, summary: str) -> None:
     result = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider"),
-            *("-c", str(REPOSITORY / "pyproject.toml"), str(tmp_path / "test_it.py")),
+            *("-n", "0", "-c", str(REPOSITORY / "pyproject.toml"), str(tmp_path / "test_it.py")),
         ],
         cwd=REPOSITORY,
         env={**os.environ, "PATH": str(tmp_path), "SOUNDGEN_REQUIRE_FFMPEG": required},

@@ -56,6 +56,9 @@ def heavy_imports(*arguments: str, cwd: Path) -> list[str]:
         ["generate", "rain", "-d", "900"],
         ["generate", "rain", "-o", "rain.doc"],
         ["train", "codec", "--recipe", "tiny"],
+        ["train", "codec", "--recipe", "none", "--data", "data", "--out", "new"],
+        ["train", "codec", "--recipe", "tiny", "--data", "data", "--out", "taken"],
+        ["train", "lm", "--recipe", "tiny", "--data", "c", "--codec", "c", "--out", "taken"],
         ["eval", "codec", "--help"],
         ["eval", "codec", "--data", "missing", "--n-q", "2;3"],
         ["eval", "codec", "--data", "missing", "--n-q", "1", "--plot", "rates.png"],
@@ -76,6 +79,8 @@ def test_light_commands_import_nothing_heavy(arguments: list[str], tmp_path: Pat
     import soundfile
 
     soundfile.write(tmp_path / "tone.wav", np.zeros(100, dtype=np.float32), 16_000)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "config.json").touch()
     assert heavy_imports(*arguments, cwd=tmp_path) == []
 
 
