@@ -15,6 +15,7 @@ from soundgen.config import from_dict
 from soundgen.errors import CheckpointError
 from soundgen.evaluation.matcher import Matcher
 from soundgen.evaluation.matcher_config import MatcherConfig
+from soundgen.nn.int8 import unpack_int8
 from soundgen.text.config import TextEncoderConfig
 from soundgen.text.encoder import TextEncoder, load_text_encoder
 
@@ -80,7 +81,7 @@ def load_weights(module: nn.Module, folder: ModelFolder, part: str) -> None:
     """Fill `module` with the weights of `part`; `CheckpointError` if they do not fit."""
     try:
         # copies into float32 parameters, whatever type the file holds
-        module.load_state_dict(folder.tensors(part))
+        module.load_state_dict(unpack_int8(folder.tensors(part)))
     except RuntimeError as error:
         raise CheckpointError(
             f"{folder.path}: the weights of its {part} do not fit its configuration",

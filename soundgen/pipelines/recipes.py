@@ -258,7 +258,7 @@ class MatcherTrainingConfig:
     """Added to the cosine of two texts of the same category."""
     log_every: int = 20
     checkpoint_every: int = 100
-    weights_dtype: Literal["float32", "float16"] = "float16"
+    weights_dtype: Literal["float32", "float16", "int8"] = "int8"
 
     def __post_init__(self) -> None:
         """Refuse counts below one and shares that are none."""

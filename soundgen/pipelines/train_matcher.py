@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from soundgen.evaluation.matcher_training import (
 )
 from soundgen.evaluation.retrieval import MatchScores, score_matches
 from soundgen.files import folder_lock, sha256_of
+from soundgen.nn.int8 import pack_int8
 from soundgen.pipelines.model_parts import build_text_encoder
 from soundgen.pipelines.recipes import MatcherRecipe
 from soundgen.pipelines.training import (
@@ -361,7 +362,6 @@ def _train_step(run: MatcherRun, batch: PairBatch, share: float) -> dict[str, fl
 def _save(run: MatcherRun, folder: RunFolder, encoder: TextEncoder, beside: _Beside) -> None:
     """Write the state to resume from, and the model folder with the best weights so far."""
     folder.save(run.state_dict())
-    dtype = getattr(torch, run.recipe.training.weights_dtype)
     made_by = dict(beside.sections.get("training", {}))
     made_by["matcher"] = {
         "step": run.step,
@@ -379,9 +379,16 @@ def _save(run: MatcherRun, folder: RunFolder, encoder: TextEncoder, beside: _Bes
         },
         {
             **beside.parts,
-            "matcher": {
-                name: value.to(dtype) if value.is_floating_point() else value
-                for name, value in run.released.items()
-            },
+            "matcher": _stored(run.released, run.recipe.training.weights_dtype),
         },
     )
+
+
+def _stored(weights: Mapping[str, Tensor], dtype: str) -> dict[str, Tensor]:
+    """Return weights as the model folder holds them."""
+    if dtype == "int8":
+        return pack_int8(weights)
+    return {
+        name: value.to(getattr(torch, dtype)) if value.is_floating_point() else value
+        for name, value in weights.items()
+    }
