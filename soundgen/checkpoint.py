@@ -96,6 +96,11 @@ class ModelFolder:
         return self._recorded("entropy")
 
     @property
+    def matcher_digest(self) -> str:
+        """SHA-256 over the matcher's configuration and tensors, as recorded; hex."""
+        return self._recorded("matcher")
+
+    @property
     def model_digest(self) -> str:
         """SHA-256 over all that shapes a generated sound, as recorded; hex."""
         return self._recorded("model")
@@ -190,7 +195,8 @@ def compute_digests(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
 
     A part's digest is SHA-256 over its section (canonical JSON) and its tensors in the order of
     their names (name, type, shape, bytes). The model's is over those of codec and LM and the
-    text encoder's section, which names that encoder's own hash.
+    text encoder's section, which names that encoder's own hash. The matcher does not shape a
+    sound: it chooses among sounds that have seeds of their own.
 
     Raises:
         CheckpointError: A part's weights are missing or damaged.
@@ -278,6 +284,7 @@ def _hint_for(part: str) -> str:
     return {
         "codec": "train one with: soundgen train codec",
         "lm": "train one with: soundgen train lm",
+        "matcher": "train one with: soundgen train matcher --model MODEL",
     }.get(part, "")
 
 

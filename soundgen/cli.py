@@ -22,6 +22,7 @@ from soundgen.commands import (
     info,
     models,
     recipes,
+    search,
     train,
 )
 from soundgen.commands._failures import report
@@ -69,6 +70,7 @@ app = typer.Typer(
 app.command()(generate.generate)
 app.command()(compress.compress)
 app.command()(compress.decompress)
+app.command()(search.search)
 app.command()(info.info)
 app.command()(doctor.doctor)
 app.add_typer(dataset.app, name="dataset")

@@ -44,6 +44,26 @@ def soundgen(tmp_path: Path) -> RunSoundgen:
     return run
 
 
+@pytest.fixture(scope="session")
+def matcher_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model: an untrained one that hums, and a matcher trained on sounds of the tests."""
+    from tests.fixtures_audio import make_dataset
+    from tests.fixtures_model import make_tiny_model
+
+    root = tmp_path_factory.mktemp("matcher")
+    model, data, out = make_tiny_model(root / "tiny").path, make_dataset(root / "set"), root / "run"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "soundgen", "train", "matcher", "--recipe", "tiny"),
+            *("--data", str(data), "--model", str(model), "--out", str(out), "--device", "cpu"),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=True,
+    )
+    return out
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("needs_ffmpeg") and shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed")

@@ -80,6 +80,19 @@ def generate(
             rich_help_panel=_SOUND,
         ),
     ] = 1,
+    best_of: Annotated[
+        int,
+        typer.Option(
+            "--best-of",
+            metavar="N",
+            min=1,
+            help="Make N candidates for each sound and keep the one that fits the prompt best, as "
+            "the model's matcher hears it; takes N times as long and no more memory than eight "
+            "sounds. Variation k chooses among seeds seed + kN to seed + kN + N - 1; the file is "
+            "named after the first and tells the one chosen.",
+            rich_help_panel=_SOUND,
+        ),
+    ] = 1,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -191,7 +204,7 @@ def generate(
     if seed is None:
         seed = secrets.randbelow(DRAWN_SEEDS)
         note(f"seed {seed}", quiet=quiet)
-    if seed + len(prompts) + variations - 2 > MAX_SEED:
+    if seed + len(prompts) + variations * best_of - 2 > MAX_SEED:
         raise UsageError(f"--seed {seed}: too large for so many sounds")
 
     from soundgen.pipelines import generate as pipeline
@@ -204,7 +217,7 @@ def generate(
         cfg_scale=cfg_scale,
         negative_prompt=negative_prompt,
     )
-    requests = _requests(prompts, variations, seed, settings, folder, name, suffix)
+    requests = _requests(prompts, variations, best_of, seed, settings, folder, name, suffix)
     with _folder_made(folder, needed=name is None), console_progress(quiet) as progress:
         results = pipeline.generate(
             requests, model=model, device=device, threads=threads, force=force, progress=progress
@@ -294,13 +307,14 @@ def _checked_prompt(prompt: str) -> str:
 def _requests(
     prompts: list[str],
     variations: int,
+    best_of: int,
     seed: int,
     settings: GenerateSettings,
     folder: Path,
     name: str | None,
     suffix: str,
 ) -> list[SoundRequest]:
-    """List the sounds to make: prompt i, variation k with seed + i + k."""
+    """List the sounds to make: prompt i, variation k with seed + i + k, or best_of from there."""
     from soundgen.pipelines.generate import SoundRequest, prompt_slug
 
     several = len(prompts) * variations > 1
@@ -308,7 +322,7 @@ def _requests(
     taken: set[Path] = set()
     for row, prompt in enumerate(prompts):
         for variation in range(variations):
-            own_seed = seed + row + variation
+            own_seed = seed + row + variation * best_of
             stem = prompt_slug(prompt) + (f"_{own_seed}" if several else "")
             path = folder / (name or f"{stem}{suffix}")
             if path in taken:
@@ -318,7 +332,13 @@ def _requests(
                 )
             taken.add(path)
             requests.append(
-                SoundRequest(prompt=prompt, seed=own_seed, output=path, settings=settings)
+                SoundRequest(
+                    prompt=prompt,
+                    seed=own_seed,
+                    output=path,
+                    settings=settings,
+                    best_of=best_of,
+                )
             )
     return requests
 
@@ -340,8 +360,9 @@ def _show(result: GenerateResult | GenerateFailure, *, json: bool, quiet: bool) 
     if result.skipped:
         note(f"{result.output}: made already with these settings; skipped", quiet=quiet)
     else:
+        match = "" if result.match is None else f"match {result.match:.2f}  "
         note(
-            f"{result.output}  {result.duration_s:.2f} s  seed {result.seed}  "
+            f"{result.output}  {result.duration_s:.2f} s  seed {result.seed}  {match}"
             f"made in {result.seconds_spent:.1f} s",
             quiet=quiet,
         )

@@ -26,7 +26,9 @@ from soundgen.errors import Terminated, UsageError
 if TYPE_CHECKING:
     from soundgen.pipelines.training import TrainReport
 
-app = typer.Typer(no_args_is_help=True, help="Train a codec, and a language model over its codes.")
+app = typer.Typer(
+    no_args_is_help=True, help="Train a codec, a language model over its codes, and a matcher."
+)
 
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Run folder; holds the trained model folder.")
@@ -143,6 +145,60 @@ def lm(
             codec=codec,
             out=out,
             init=init,
+            resume=resume,
+            max_time_s=max_time_s,
+            device=device,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    _show(report, again, dry_run=dry_run, json=json, quiet=quiet)
+
+
+@app.command()
+def matcher(
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="NAME|FILE", help="Shipped name or a TOML file.")
+    ],
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="DATA", help="Folder that `soundgen dataset prepare` made."),
+    ],
+    out: OutOption,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="Model that it is for: its text encoder counts, and all its parts go into --out.",
+        ),
+    ] = None,
+    set_: SetOption = None,
+    resume: ResumeOption = False,
+    max_time: MaxTimeOption = None,
+    dry_run: DryRunOption = False,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train a matcher: sounds and texts into one space, for `search` and `generate --best-of`.
+
+    Reading the clips comes before `--max-time` begins.
+
+    Example: `soundgen train matcher --recipe small --data data --model runs/lm --out runs/matcher`
+    """
+    max_time_s = parse_time(max_time)
+    rest = [] if model is None else ["--model", model]
+    again = _resume_command("matcher", recipe, data, out, set_, max_time, device, rest)
+    from soundgen.pipelines.recipes import load_recipe
+    from soundgen.pipelines.train_matcher import train_matcher
+
+    with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
+        report = train_matcher(
+            load_recipe("matcher", recipe, set_ or []),
+            data=data,
+            out=out,
+            model=model,
             resume=resume,
             max_time_s=max_time_s,
             device=device,

@@ -11,16 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchaudio.functional
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from soundgen.audio.spectral import stft_magnitude
 from soundgen.config import from_dict, to_dict
 from soundgen.errors import CheckpointError, InputError
+from soundgen.evaluation.hearing import (
+    LogMel,
+    bands_left,
+    convolution_blocks,
+    cut_segments,
+    pool_spectrum,
+    segment_levels_db,
+    worth_hearing,
+)
 from soundgen.files import atomic_path
 
 CLASSES = (
@@ -40,9 +46,6 @@ CLASSES = (
     "drum",
 )
 """The categories that generated sounds are judged by; chance is 1 / 14."""
-
-_QUIET_DB = -50.0
-"""Windows this far below the loudest one of a clip have nothing to say about its class."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,41 +82,21 @@ class SoundClassifier(nn.Module):
         config: Features and size.
     """
 
-    mel_bank: Tensor
-
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        blocks: list[nn.Module] = []
-        width = 1
-        for channels in config.channels:
-            blocks += [
-                nn.Conv2d(width, channels, 3 if width > 1 else 5, 2, 1 if width > 1 else 2),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(),
-            ]
-            if width > 1:  # at the first block's resolution a second layer would cost the most
-                blocks += [
-                    nn.Conv2d(channels, channels, 3, 1, 1),
-                    nn.BatchNorm2d(channels),
-                    nn.ReLU(),
-                ]
-            width = channels
-        self.blocks = nn.Sequential(*blocks)
-        bands = config.num_mels
-        for _ in config.channels:
-            bands = (bands + 1) // 2
-        self.frame = nn.Linear(width * bands, width)
+        self.log_mel = LogMel(
+            sample_rate=config.sample_rate,
+            window=config.window,
+            hop_length=config.hop_length,
+            num_mels=config.num_mels,
+            range_db=config.range_db,
+        )
+        self.blocks = convolution_blocks(config.channels)
+        width = config.channels[-1]
+        self.frame = nn.Linear(width * bands_left(config.num_mels, len(config.channels)), width)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(2 * width, len(config.classes))
-        bank = torchaudio.functional.melscale_fbanks(
-            config.window // 2 + 1,
-            0.0,
-            config.sample_rate / 2,
-            config.num_mels,
-            config.sample_rate,
-        )
-        self.register_buffer("mel_bank", bank.t().contiguous(), persistent=False)
 
     def magnitudes(self, wav: Tensor) -> Tensor:
         """Return the mel magnitudes of whole clips.
@@ -124,22 +107,12 @@ class SoundClassifier(nn.Module):
         Returns:
             float32 `[B, M, T // hop_length + 1]`, linear, at least 0.
         """
-        spectrum = stft_magnitude(wav, self.config.window, hop_length=self.config.hop_length)
-        return self.mel_bank @ spectrum
+        return self.log_mel.magnitudes(wav)
 
     def hearing(self, magnitudes: Tensor) -> Tensor:
-        """Return segments as the network hears them, the level taken out.
-
-        Args:
-            magnitudes: float32 `[B, M, L]`, linear.
-
-        Returns:
-            `[B, M, L]`: 0 at the loudest point of each, -1 at `range_db` below it and beyond.
-        """
-        # Relative to the loudest point: the level of a recording says nothing of its kind.
-        top = magnitudes.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
-        decibels = 20 * (magnitudes / top).clamp(min=1e-12).log10()
-        return (decibels / self.config.range_db).clamp(min=-1.0)
+        """Return segments `[B, M, L]` of magnitudes as the network hears them, see `LogMel`."""
+        heard: Tensor = self.log_mel(magnitudes)
+        return heard
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Return class scores.
@@ -150,9 +123,7 @@ class SoundClassifier(nn.Module):
         Returns:
             Logits `[B, len(classes)]`.
         """
-        hidden = self.blocks(spectrum[:, None] * 4 + 2)  # [B, D, M / 16, L / 16]
-        frames = F.relu(self.frame(hidden.flatten(1, 2).transpose(1, 2)))  # [B, L / 16, D]
-        pooled = torch.cat([frames.mean(dim=1), frames.amax(dim=1)], dim=1)  # [B, 2 D]
+        pooled = pool_spectrum(spectrum, self.blocks, self.frame)  # [B, 2 D]
         logits: Tensor = self.output(self.dropout(pooled))
         return logits
 
@@ -186,28 +157,10 @@ class SoundClassifier(nn.Module):
             float32 `[len(classes)]`, summing to 1.
         """
         segments = cut_segments(magnitudes, self.config.segment_frames)
-        level_db = 10 * segments.square().mean(dim=(1, 2)).clamp(min=1e-12).log10()
-        loud = segments[level_db >= level_db.max() + _QUIET_DB]
+        loud = segments[worth_hearing(segment_levels_db(segments))]
         self.eval()
         mean: Tensor = self(self.hearing(loud)).softmax(dim=1).mean(dim=0)
         return mean
-
-
-def cut_segments(magnitudes: Tensor, length: int) -> Tensor:
-    """Cut a clip into segments that overlap by half; the last one ends where the clip ends.
-
-    Args:
-        magnitudes: `[M, L]`; shorter than a segment, it gets silence behind it.
-        length: Frames of a segment.
-
-    Returns:
-        `[num_segments, M, length]`.
-    """
-    L = magnitudes.shape[1]
-    if length >= L:
-        return F.pad(magnitudes, (0, length - L))[None]
-    starts = [*range(0, L - length, length // 2), L - length]
-    return torch.stack([magnitudes[:, start : start + length] for start in starts])
 
 
 def save_classifier(classifier: SoundClassifier, path: Path) -> None:

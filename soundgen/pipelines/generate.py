@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 import unicodedata
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from soundgen.audio.io import check_format, probe, write_audio
 from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
-from soundgen.errors import InputError, SoundgenError
+from soundgen.errors import CheckpointError, InputError, SoundgenError
 from soundgen.files import check_output
 from soundgen.pipelines.describe import read_making
 from soundgen.progress import Progress, SilentProgress
@@ -46,12 +47,18 @@ class GenerateSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoundRequest:
-    """One file to make."""
+    """One file to make: the sound of `seed`, or the best of so many that follow it."""
 
     prompt: str
     seed: int
     output: Path
     settings: GenerateSettings
+    best_of: int = 1
+
+    @property
+    def candidates(self) -> range:
+        """The seeds to choose from."""
+        return range(self.seed, self.seed + self.best_of)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +68,13 @@ class GenerateResult:
     output: Path
     prompt: str
     seed: int
+    """Of this sound, of all candidates."""
     duration_s: float
     model_digest: str
     seconds_spent: float
+    best_of: int = 1
+    match: float | None = None
+    """Cosine with the prompt, as the model's matcher hears it; only where it had to choose."""
     warning: str = ""
     skipped: bool = False
 
@@ -74,6 +85,17 @@ class GenerateFailure:
 
     output: Path
     error: SoundgenError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Chosen:
+    """A sound that is good enough to write."""
+
+    sound: Sound
+    seed: int
+    drawn_with: int
+    """Another one, derived from `seed`, if that gave silence."""
+    match: float | None = None
 
 
 def prompt_slug(prompt: str) -> str:
@@ -96,6 +118,9 @@ def generate(
 ) -> Iterator[GenerateResult | GenerateFailure]:
     """Make sounds, several at a time, and write each as soon as it is there.
 
+    Of a request with several candidates, eight are made at a time and only the best so far is
+    kept, so that memory does not grow with their number.
+
     A file that its tags show to be the very sound that is asked for is skipped; any other that
     is in the way stops everything before it begins, unless `force` is on.
 
@@ -116,6 +141,11 @@ def generate(
     progress = progress or SilentProgress()
     folder = resolve_model(model)
     folder.section("lm")
+    if any(request.best_of > 1 for request in requests) and not folder.has("matcher"):
+        raise CheckpointError(
+            f"{folder.path}: has no matcher, which chooses the best of several sounds",
+            hint="leave out --best-of, or train one: soundgen train matcher --model MODEL",
+        )
     pending: list[SoundRequest] = []
     done: list[GenerateResult] = []
     for request in requests:
@@ -142,10 +172,17 @@ def generate(
 
 
 def _batches(requests: Sequence[SoundRequest]) -> Iterator[list[SoundRequest]]:
-    """Group requests of the same settings, at most `BATCH_SIZE` at a time, in order."""
+    """Group requests of the same settings, at most `BATCH_SIZE` at a time, in order.
+
+    One with several candidates fills batches of its own.
+    """
     batch: list[SoundRequest] = []
     for request in requests:
-        if batch and (len(batch) == BATCH_SIZE or request.settings != batch[0].settings):
+        if batch and (
+            len(batch) == BATCH_SIZE
+            or request.settings != batch[0].settings
+            or max(request.best_of, batch[0].best_of) > 1
+        ):
             yield batch
             batch = []
         batch.append(request)
@@ -157,44 +194,85 @@ def _make(
     model: Model, batch: Sequence[SoundRequest], progress: Progress
 ) -> Iterator[GenerateResult | GenerateFailure]:
     started = time.monotonic()
-    settings = batch[0].settings
+    first = batch[0]
     steps = None
-    if settings.duration_s is not None:
-        steps = round(settings.duration_s * model.language_model.config.frame_rate)
-    what = batch[0].prompt if len(batch) == 1 else f"{len(batch)} sounds"
+    if first.settings.duration_s is not None:
+        steps = round(first.settings.duration_s * model.language_model.config.frame_rate)
+        steps *= math.ceil(first.best_of / BATCH_SIZE)
+    what = first.prompt if len(batch) == 1 else f"{len(batch)} sounds"
     progress.start(f"generate {what}", steps)
     try:
-        sounds = _draw(model, batch, [request.seed for request in batch], progress)
+        if first.best_of > 1:
+            chosen = [_best(model, first, progress)]
+        else:
+            chosen = _each(model, batch, progress)
     finally:
         progress.finish()
     spent = (time.monotonic() - started) / len(batch)
-    for request, sound in zip(batch, sounds, strict=True):
-        drawn_with = request.seed
-        if _is_silent(sound):
-            drawn_with = request.seed ^ _REDRAW_OFFSET
-            (sound,) = _draw(model, [request], [drawn_with], progress)
-        if _is_silent(sound):
-            error = InputError(
-                f"'{request.prompt}': came out silent twice, with seeds {request.seed} and "
-                f"{drawn_with}",
-                hint="try another --seed, or other words",
-            )
-            yield GenerateFailure(output=request.output, error=error)
+    for request, made in zip(batch, chosen, strict=True):
+        if isinstance(made, InputError):
+            yield GenerateFailure(output=request.output, error=made)
             continue
         try:
-            _write(model, request, sound, drawn_with)
+            _write(model, request, made)
         except SoundgenError as failed:
             yield GenerateFailure(output=request.output, error=failed)
             continue
         yield GenerateResult(
             output=request.output,
             prompt=request.prompt,
-            seed=request.seed,
-            duration_s=sound.duration_s,
+            seed=made.seed,
+            duration_s=made.sound.duration_s,
             model_digest=model.digest,
             seconds_spent=round(spent, 3),
-            warning=_warning(model, request, drawn_with),
+            best_of=request.best_of,
+            match=made.match,
+            warning=_warning(model, request, made),
         )
+
+
+def _each(
+    model: Model, batch: Sequence[SoundRequest], progress: Progress
+) -> list[_Chosen | InputError]:
+    """Make the one sound of each request; a silent one is drawn once more."""
+    chosen: list[_Chosen | InputError] = []
+    sounds = _draw(model, batch, [request.seed for request in batch], progress)
+    for request, sound in zip(batch, sounds, strict=True):
+        drawn_with = request.seed
+        if _is_silent(sound):
+            drawn_with = request.seed ^ _REDRAW_OFFSET
+            (sound,) = _draw(model, [request], [drawn_with], progress)
+        if _is_silent(sound):
+            chosen.append(
+                InputError(
+                    f"'{request.prompt}': came out silent twice, with seeds {request.seed} and "
+                    f"{drawn_with}",
+                    hint="try another --seed, or other words",
+                )
+            )
+        else:
+            chosen.append(_Chosen(sound=sound, seed=request.seed, drawn_with=drawn_with))
+    return chosen
+
+
+def _best(model: Model, request: SoundRequest, progress: Progress) -> _Chosen | InputError:
+    """Make all candidates of a request; keep the one that the matcher finds nearest its prompt."""
+    best: _Chosen | None = None
+    for start in range(0, request.best_of, BATCH_SIZE):
+        seeds = request.candidates[start : start + BATCH_SIZE]
+        made = _draw(model, [request] * len(seeds), seeds, progress)
+        sounds = [sound for sound in made if not _is_silent(sound)]
+        for sound, match in zip(sounds, model.match(request.prompt, sounds), strict=True):
+            # Of equals the first, so that the choice does not depend on the batches.
+            if best is None or best.match is None or match > best.match:
+                best = _Chosen(sound=sound, seed=sound.seed, drawn_with=sound.seed, match=match)
+    if best is None:
+        return InputError(
+            f"'{request.prompt}': came out silent with each of {request.best_of} seeds from "
+            f"{request.seed} on",
+            hint="try another --seed, or other words",
+        )
+    return best
 
 
 def _draw(
@@ -223,7 +301,7 @@ def _is_silent(sound: Sound) -> bool:
     return not float(abs(sound.samples).max(initial=0.0)) > _SILENT_PEAK
 
 
-def _warning(model: Model, request: SoundRequest, drawn_with: int) -> str:
+def _warning(model: Model, request: SoundRequest, made: _Chosen) -> str:
     warnings = []
     if request.settings.negative_prompt.strip() and request.settings.cfg_scale == 1:
         warnings.append("the negative prompt has no effect at a cfg-scale of 1 (no guidance)")
@@ -232,29 +310,44 @@ def _warning(model: Model, request: SoundRequest, drawn_with: int) -> str:
             f"the prompt is longer than the {model.text_encoder.config.max_tokens} tokens that "
             "the model reads; its end is ignored"
         )
-    if drawn_with != request.seed:
+    if made.drawn_with != made.seed:
         warnings.append(
-            f"seed {request.seed} gave silence; drawn again with the derived seed {drawn_with}"
+            f"seed {made.seed} gave silence; drawn again with the derived seed {made.drawn_with}"
         )
     return "; ".join(warnings)
 
 
 def _making(request: SoundRequest, model_digest: str) -> dict[str, Any]:
-    """Return what, beside the machine, decides how a sound comes out."""
+    """Return what, beside seed and machine, decides how a sound comes out."""
     return {
         "prompt": request.prompt,
-        "seed": request.seed,
         **asdict(request.settings),
         "model_digest": model_digest,
     }
 
 
-def _write(model: Model, request: SoundRequest, sound: Sound, drawn_with: int) -> None:
+def _choice(request: SoundRequest, folder: ModelFolder) -> dict[str, Any]:
+    """Return what decides which of several candidates is chosen; the one there is, if only one."""
+    if request.best_of == 1:
+        return {"seed": request.seed}
+    return {
+        "best_of": request.best_of,
+        "first_seed": request.seed,
+        "matcher_digest": folder.matcher_digest,
+    }
+
+
+def _write(model: Model, request: SoundRequest, made: _Chosen) -> None:
     import torch
 
+    sound = made.sound
     making = {
         **_making(request, model.digest),
-        "drawn_with": drawn_with,
+        **_choice(request, model.folder),
+        # Its own, so that without --best-of it makes this very sound again.
+        "seed": made.seed,
+        "drawn_with": made.drawn_with,
+        **({} if made.match is None else {"match": made.match}),
         "model": model.folder.reference,
         "device": model.device.type,
         "dtype": "float32",
@@ -278,15 +371,17 @@ def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult 
     except InputError:
         return None
     making = read_making(found.tags) or {}
-    wanted = _making(request, folder.model_digest)
+    wanted = {**_making(request, folder.model_digest), **_choice(request, folder)}
     if any(key not in making or making[key] != value for key, value in wanted.items()):
         return None
     return GenerateResult(
         output=request.output,
         prompt=request.prompt,
-        seed=request.seed,
+        seed=making["seed"],
         duration_s=found.duration_s,
         model_digest=folder.model_digest,
         seconds_spent=0.0,
+        best_of=request.best_of,
+        match=making.get("match") if request.best_of > 1 else None,
         skipped=True,
     )

@@ -6,30 +6,35 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from soundgen.audio.io import write_audio
+from soundgen.audio.resample import resample_stream
 from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
-from soundgen.codec.config import CodecConfig, EntropyConfig
 from soundgen.codec.entropy import EntropyModel, RangeCoder
 from soundgen.codec.model import Codec
 from soundgen.codec.sgc_header import ENTROPY_DIGEST_BYTES, SgcHeader
 from soundgen.config import from_dict
 from soundgen.errors import CheckpointError, InputError
+from soundgen.evaluation.matcher import Matcher
 from soundgen.lm.conditioning import TextCondition
 from soundgen.lm.config import LMConfig
 from soundgen.lm.engine import Engine, SoundPlan
 from soundgen.lm.model import LanguageModel
 from soundgen.lm.sampling import SamplingSettings
+from soundgen.pipelines.model_parts import (
+    build_codec,
+    build_entropy,
+    build_matcher,
+    build_text_encoder,
+    load_weights,
+)
 from soundgen.pipelines.pool import default_jobs
-from soundgen.text.config import TextEncoderConfig
-from soundgen.text.encoder import TextEncoder, load_text_encoder
+from soundgen.text.encoder import TextEncoder
 from soundgen.training.device import resolve_device
 
 MAX_AUTO_S = 10.0
@@ -79,6 +84,21 @@ class LoadedCodec:
 
 
 @dataclass(frozen=True)
+class LoadedMatcher:
+    """A matcher ready to compare sounds with texts, and which one it is."""
+
+    matcher: Matcher
+    text_encoder: TextEncoder
+    digest: str
+
+    @torch.no_grad()
+    def embed_prompt(self, prompt: str) -> torch.Tensor:
+        """Return the vector of a text in the matcher's space, float32 `[1, D]`."""
+        vectors = self.text_encoder.encode([prompt]).pooled
+        return self.matcher.embed_text(vectors.to(self.matcher.log_scale.device)).cpu()
+
+
+@dataclass(frozen=True)
 class Sound:
     """A generated sound.
 
@@ -113,7 +133,7 @@ class Sound:
 
 
 class Model:
-    """A text-to-sound model: text encoder, language model and codec.
+    """A text-to-sound model: text encoder, language model, codec, and matcher if it has one.
 
     Args:
         folder: Where its parts are.
@@ -125,7 +145,7 @@ class Model:
 
     def __init__(self, folder: ModelFolder, device: torch.device) -> None:
         self.folder, self.device = folder, device
-        self.codec = _build_codec(folder, device)
+        self.codec = build_codec(folder, device)
         section = dict(folder.section("lm"))
         trained_on = section.pop("codec_digest", None)
         if trained_on != folder.codec_digest:
@@ -135,9 +155,10 @@ class Model:
             )
         config = from_dict(LMConfig, section, f"{folder.path}: lm")
         language_model = LanguageModel(config)
-        _load_weights(language_model, folder, "lm")
+        load_weights(language_model, folder, "lm")
         self.language_model = language_model.to(device).eval()
-        self.text_encoder = _build_text_encoder(folder)
+        self.text_encoder = build_text_encoder(folder)
+        self.matcher = build_matcher(folder, device) if folder.has("matcher") else None
         self.engine = Engine(
             self.language_model, max_text_tokens=self.text_encoder.config.max_tokens
         )
@@ -151,6 +172,28 @@ class Model:
     def sample_rate(self) -> int:
         """Rate of its sounds, Hz."""
         return self.codec.config.sample_rate
+
+    def match(self, prompt: str, sounds: Sequence[Sound]) -> list[float]:
+        """Say how well each sound fits a prompt: cosines in [-1, 1].
+
+        Raises:
+            CheckpointError: The model has no matcher.
+            InputError: A sound is silent.
+        """
+        if not sounds:
+            return []
+        if self.matcher is None:
+            raise CheckpointError(f"{self.folder.path}: has no matcher")
+        loaded = LoadedMatcher(self.matcher, self.text_encoder, self.folder.matcher_digest)
+        rate = self.matcher.config.sample_rate
+        audio = torch.stack(
+            [
+                self.matcher.embed_stream(resample_stream([sound.samples], sound.sample_rate, rate))
+                for sound in sounds
+            ]
+        )
+        text = loaded.embed_prompt(prompt)
+        return [round(float(one), 6) for one in self.matcher.similarity(audio, text)[:, 0]]
 
     def generate(
         self,
@@ -274,52 +317,30 @@ def load_codec(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> Loa
     folder = resolve_model(name_or_path)
     folder.verify()
     return LoadedCodec(
-        _build_codec(folder, resolve_device(device)),
+        build_codec(folder, resolve_device(device)),
         folder.codec_digest,
         folder.name,
-        _build_entropy(folder) if folder.has("entropy") else None,
+        build_entropy(folder) if folder.has("entropy") else None,
         folder.entropy_digest[: 2 * ENTROPY_DIGEST_BYTES] if folder.has("entropy") else "",
     )
 
 
-def _build_codec(folder: ModelFolder, device: torch.device) -> Codec:
-    config = from_dict(CodecConfig, folder.section("codec"), f"{folder.path}: codec")
-    codec = Codec(config)
-    _load_weights(codec, folder, "codec")
-    return codec.to(device).eval()
+def load_matcher(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> LoadedMatcher:
+    """Load a model's matcher with the text encoder that it belongs to, and nothing else.
 
+    Args:
+        name_or_path: Which model.
+        device: auto, cpu, cuda or mps.
 
-def _build_entropy(folder: ModelFolder) -> EntropyModel:
-    config = from_dict(EntropyConfig, folder.section("entropy"), f"{folder.path}: entropy")
-    codec = from_dict(CodecConfig, folder.section("codec"), f"{folder.path}: codec")
-    tensors = {name: value.numpy() for name, value in folder.tensors("entropy").items()}
-    try:
-        if (config.num_codebooks, config.codebook_size) != (
-            codec.num_codebooks,
-            codec.codebook_size,
-        ):
-            raise ValueError("made for a codec of another size")
-        return EntropyModel(config, tensors)
-    except ValueError as error:
-        raise CheckpointError(
-            f"{folder.path}: its entropy model does not fit ({error})",
-            hint="the folder is damaged or was edited; get it again, or train again",
-        ) from error
-
-
-def _build_text_encoder(folder: ModelFolder) -> TextEncoder:
-    section: dict[str, Any] = dict(folder.section("text_encoder"))
-    digest = section.pop("sha256", None)
-    config = from_dict(TextEncoderConfig, section, f"{folder.path}: text_encoder")
-    return load_text_encoder(config, digest=digest)
-
-
-def _load_weights(module: nn.Module, folder: ModelFolder, part: str) -> None:
-    try:
-        # copies into float32 parameters, whatever type the file holds
-        module.load_state_dict(folder.tensors(part))
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{folder.path}: the weights of its {part} do not fit its configuration",
-            hint="the folder is damaged or was edited; get it again, or train again",
-        ) from error
+    Raises:
+        CheckpointError: There is no such model, it has no matcher, or it is damaged.
+        DeviceError: The device is not there.
+    """
+    folder = resolve_model(name_or_path)
+    folder.section("matcher")
+    folder.verify()
+    return LoadedMatcher(
+        build_matcher(folder, resolve_device(device)),
+        build_text_encoder(folder),
+        folder.matcher_digest,
+    )

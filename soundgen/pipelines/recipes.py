@@ -13,10 +13,11 @@ from soundgen.codec.config import CodecConfig
 from soundgen.config import apply_overrides, from_dict, load_toml
 from soundgen.data.segments_config import SegmentConfig
 from soundgen.errors import ConfigError
+from soundgen.evaluation.matcher_config import MatcherConfig
 from soundgen.lm.config import LMConfig
 from soundgen.text.config import TextEncoderConfig
 
-RecipeKind = Literal["codec", "lm"]
+RecipeKind = Literal["codec", "lm", "matcher"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,6 +238,52 @@ class LMRecipe:
             )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatcherTrainingConfig:
+    """One matcher training run."""
+
+    steps: int
+    batch_size: int = 128
+    """Pairs that are told apart in a step."""
+    seed: int = 0
+    ema_decay: float = 0.99
+    max_s: float = 30.0
+    """Of one clip; the rest of a long recording is much the same."""
+    category_caption: float = 0.15
+    """Share of draws whose text is the bare name of the category."""
+    category_power: float = 0.5
+    target_sharpness: float = 15.0
+    """One over the temperature at which texts count as near-equals."""
+    category_bonus: float = 0.1
+    """Added to the cosine of two texts of the same category."""
+    log_every: int = 20
+    checkpoint_every: int = 100
+    weights_dtype: Literal["float32", "float16"] = "float16"
+
+    def __post_init__(self) -> None:
+        """Refuse counts below one and shares that are none."""
+        _check_counts(self, "steps", "log_every", "checkpoint_every")
+        _check_share(self, "ema_decay", "category_caption", "category_power", "category_bonus")
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        for name in ("max_s", "target_sharpness"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatcherRecipe:
+    """Everything that fixes a matcher training."""
+
+    matcher: MatcherConfig
+    training: MatcherTrainingConfig
+    optimiser: OptimiserConfig
+    text_encoder: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+    """Where the training is given a model, that model's text encoder counts instead."""
+
+
 def _check_counts(config: object, *names: str) -> None:
     for name in names:
         if getattr(config, name) < 1:
@@ -270,7 +317,7 @@ class RecipeEntry(NamedTuple):
 def list_recipes() -> list[RecipeEntry]:
     """Return the shipped recipes with the first comment line of each."""
     entries = []
-    kinds: tuple[RecipeKind, ...] = ("codec", "lm")
+    kinds: tuple[RecipeKind, ...] = ("codec", "lm", "matcher")
     for kind in kinds:
         folder = resources.files("soundgen.recipes") / kind
         for file in sorted(folder.iterdir(), key=lambda file: file.name):
@@ -303,9 +350,13 @@ def load_recipe(
 def load_recipe(
     kind: Literal["lm"], name_or_file: str, overrides: Sequence[str] = ()
 ) -> LMRecipe: ...
+@overload
+def load_recipe(
+    kind: Literal["matcher"], name_or_file: str, overrides: Sequence[str] = ()
+) -> MatcherRecipe: ...
 def load_recipe(
     kind: RecipeKind, name_or_file: str, overrides: Sequence[str] = ()
-) -> CodecRecipe | LMRecipe:
+) -> CodecRecipe | LMRecipe | MatcherRecipe:
     """Read a recipe by its shipped name or from a file, with `key.sub=value` overrides set.
 
     Raises:
@@ -320,4 +371,6 @@ def load_recipe(
     data = apply_overrides(data, overrides)
     if kind == "codec":
         return from_dict(CodecRecipe, data, where)
-    return from_dict(LMRecipe, data, where)
+    if kind == "lm":
+        return from_dict(LMRecipe, data, where)
+    return from_dict(MatcherRecipe, data, where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
 from soundgen.pipelines.recipes import LMRecipe
 from soundgen.pipelines.training import (
-    FiniteGuard,
+    BestRun,
     TrainReport,
     make_adamw,
     restore,
@@ -39,46 +39,12 @@ from soundgen.training.seeding import INITIAL, seed_step
 _VALID_SEED = 20_261
 
 
-@dataclass
-class LMRun:
+@dataclass(kw_only=True)
+class LMRun(BestRun):
     """All that moves while a language model trains."""
 
     recipe: LMRecipe
-    device: torch.device
     model: LanguageModel
-    optimiser: torch.optim.AdamW
-    average: WeightAverage
-    identity: dict[str, str]
-    """What a resumed run must share with this one."""
-    best: dict[str, Tensor]
-    """Averaged weights that measured best on the valid split; the latest before the first."""
-    best_loss: float = float("inf")
-    best_step: int = 0
-    guard: FiniteGuard = field(default_factory=FiniteGuard)
-    step: int = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return tensors and plain containers: all that a resumed run needs."""
-        return {
-            "identity": self.identity,
-            "step": self.step,
-            "skipped": [self.guard.skipped, self.guard.in_a_row],
-            "best_loss": self.best_loss,
-            "best_step": self.best_step,
-            "best": self.best,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": self.average.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state of an interrupted run."""
-        self.step, self.guard = state["step"], FiniteGuard(*state["skipped"])
-        self.best_loss, self.best_step = state["best_loss"], state["best_step"]
-        self.best = state["best"]
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.average.load_state_dict(state["average"])
 
 
 def train_lm(
@@ -289,14 +255,7 @@ def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]
     weights = torch.tensor(recipe.training.codebook_weights or (1.0,) * recipe.lm.n_q)
     weights = weights.to(losses.device)
     loss = (losses * weights).sum() / weights.sum()
-    run.optimiser.zero_grad()
-    loss.backward()
-    norm = float(
-        torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.optimiser.max_grad_norm)
-    )
-    if run.guard.accepts(run.step, [float(loss.detach()), norm]):
-        run.optimiser.step()
-        run.average.update(run.model)
+    norm = run.descend(loss, max_grad_norm=recipe.optimiser.max_grad_norm)
     return {
         "loss": float(loss.detach()),
         **_by_codebook(losses.detach()),
@@ -378,10 +337,7 @@ def _checkpoint(
         measured = _measure(run, valid)
         folder.log(run.step, measured, prefix="valid")
         progress.metrics(run.step, measured)
-    loss = measured.get("loss", -float(run.step))
-    if loss < run.best_loss:
-        run.best_loss, run.best_step = loss, run.step
-        run.best = copy.deepcopy(run.average.shadow)
+    run.keep_if_best(measured.get("loss"))
     _save(run, folder, cache, codec)
     return measured
 
@@ -390,7 +346,6 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCode
     """Write the state to resume from, and the model folder with the best weights so far."""
     folder.save(run.state_dict())
     dtype = getattr(torch, run.recipe.training.weights_dtype)
-    weights = run.best if run.best_step else run.average.shadow
     made_by = dict(codec.training)
     made_by["lm"] = {
         "step": run.step,
@@ -410,6 +365,6 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCode
         },
         {
             **codec.parts,
-            "lm": {name: value.to(dtype) for name, value in weights.items()},
+            "lm": {name: value.to(dtype) for name, value in run.released.items()},
         },
     )

@@ -1,7 +1,8 @@
-"""What both trainings share: the loop, the report, the optimiser, the guard of non-finite steps."""
+"""What the trainings share: the loop, the report, the optimiser, the guard of non-finite steps."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -10,12 +11,18 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from soundgen.data.segments import prefetch
 from soundgen.errors import CheckpointError, ConfigError
-from soundgen.pipelines.recipes import CodecTrainingConfig, LMTrainingConfig, OptimiserConfig
+from soundgen.pipelines.recipes import (
+    CodecTrainingConfig,
+    LMTrainingConfig,
+    MatcherTrainingConfig,
+    OptimiserConfig,
+)
 from soundgen.progress import Progress
+from soundgen.training.ema import WeightAverage
 from soundgen.training.interrupt import deferred_interrupts
 from soundgen.training.run import RunFolder
 from soundgen.training.schedule import learning_rate_factor, run_share
@@ -86,6 +93,76 @@ class FiniteGuard:
         return False
 
 
+@dataclass(kw_only=True)
+class BestRun:
+    """A run whose averaged weights are released as they measured best on the valid split.
+
+    That is early stopping in effect, without ending the run.
+    """
+
+    device: torch.device
+    model: nn.Module
+    optimiser: torch.optim.AdamW
+    average: WeightAverage
+    identity: dict[str, str]
+    """What a resumed run must share with this one."""
+    best: dict[str, Tensor]
+    """Averaged weights that measured best; the latest before the first measurement."""
+    best_loss: float = float("inf")
+    best_step: int = 0
+    guard: FiniteGuard = field(default_factory=FiniteGuard)
+    step: int = 0
+
+    @property
+    def released(self) -> dict[str, Tensor]:
+        """The weights to save as the model."""
+        return self.best if self.best_step else self.average.shadow
+
+    def descend(self, loss: Tensor, *, max_grad_norm: float) -> float:
+        """Take the step that lowers `loss`, a scalar, if it is finite; return the gradient's norm.
+
+        Raises:
+            ConfigError: Too many steps in a row were not finite.
+        """
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_grad_norm))
+        if self.guard.accepts(self.step, [float(loss.detach()), norm]):
+            self.optimiser.step()
+            self.average.update(self.model)
+        return norm
+
+    def keep_if_best(self, loss: float | None) -> None:
+        """Remember the averaged weights if they measured best; `None`: nothing to measure on."""
+        lower = -float(self.step) if loss is None else loss
+        if lower < self.best_loss:
+            self.best_loss, self.best_step = lower, self.step
+            self.best = copy.deepcopy(self.average.shadow)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain containers: all that a resumed run needs."""
+        return {
+            "identity": self.identity,
+            "step": self.step,
+            "skipped": [self.guard.skipped, self.guard.in_a_row],
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of an interrupted run."""
+        self.step, self.guard = state["step"], FiniteGuard(*state["skipped"])
+        self.best_loss, self.best_step = state["best_loss"], state["best_step"]
+        self.best = state["best"]
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average.load_state_dict(state["average"])
+
+
 def restore(run: TrainingRun, folder: RunFolder) -> None:
     """Take up the run in `folder`.
 
@@ -103,7 +180,7 @@ def restore(run: TrainingRun, folder: RunFolder) -> None:
 def run_steps(
     run: TrainingRun,
     folder: RunFolder,
-    config: CodecTrainingConfig | LMTrainingConfig,
+    config: CodecTrainingConfig | LMTrainingConfig | MatcherTrainingConfig,
     *,
     what: str,
     make_batch: Callable[[int], Batch],

@@ -56,6 +56,10 @@ class RunFolder:
         """Seconds of training, over all the times this run was started."""
         return self._elapsed_before_s + time.monotonic() - self._started
 
+    def restart_clock(self) -> None:
+        """Let the time since the folder was opened count for nothing: it was preparation."""
+        self._started = time.monotonic()
+
     def load(self) -> dict[str, Any]:
         """Return the saved state and cut the logs back to its step.
 

@@ -135,6 +135,9 @@ def test_nothing_is_overwritten_unasked(soundgen: RunSoundgen, model: Path, tmp_
         (["x", "--temperature", "inf"], 2, "--temperature inf: not a finite number"),
         (["x", "--cfg-scale", "inf"], 2, "--cfg-scale inf: not a finite number"),
         (["x", "--seed", str(2**63 - 1), "-n", "2"], 2, "too large for so many sounds"),
+        (["x", "--best-of", "0"], 2, "Invalid value for '--best-of': 0"),
+        (["x", "--seed", str(2**63 - 4), "--best-of", "5"], 2, "too large for so many sounds"),
+        (["x", "--best-of", "2"], 4, "has no matcher, which chooses the best of several sounds"),
         ([" "], 2, "the prompt is empty"),
         (["x", "--model", "nothing"], 4, "nothing: no such model"),
         (["x", "--model", "."], 4, "not a model folder"),
@@ -180,6 +183,25 @@ def test_a_damaged_model_is_refused(soundgen: RunSoundgen, model: Path, tmp_path
     (damaged / "config.json").write_text("{}")
     assert soundgen("generate", "x", "--model", "damaged").returncode == 4
     assert not list(tmp_path.glob("*.wav"))
+
+
+def test_the_best_of_several_candidates(soundgen: RunSoundgen, matcher_model: Path) -> None:
+    options = ("-d", "0.2", "--model", matcher_model, "--seed", "5", "-o", "out/", "--json")
+    best_of = ("-n", "2", "--best-of", "3")
+    made = soundgen("generate", "a click", *best_of, *options)
+    assert made.returncode == 0, made.stderr
+    rows = [json.loads(line) for line in made.stdout.splitlines()]
+    # Each variation has candidates of its own, and its file is named after the first.
+    assert [row["output"] for row in rows] == ["out/a-click_5.wav", "out/a-click_8.wav"]
+    assert rows[0]["seed"] in (5, 6, 7) and rows[1]["seed"] in (8, 9, 10)
+    assert all(row["best_of"] == 3 and -1 <= row["match"] <= 1 for row in rows)
+    again = soundgen("generate", "a click", *best_of, *options)
+    assert [json.loads(line)["skipped"] for line in again.stdout.splitlines()] == [True, True]
+    shown = json.loads(soundgen("info", rows[1]["output"], "--json").stdout)
+    assert shown["making"]["first_seed"] == 8 and shown["making"]["match"] == rows[1]["match"]
+    words = shlex.split(shown["command"])
+    assert words[words.index("--seed") + 1] == str(rows[1]["seed"])
+    assert "--best-of" not in words
 
 
 def test_interrupted(model: Path, tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ def test_list_and_show(soundgen: RunSoundgen) -> None:
     assert listed.returncode == 0
     assert listed.stderr == ""
     names = [line.split()[0] for line in listed.stdout.splitlines()]
-    assert names == ["codec/seanet", "codec/small", "codec/tiny", "lm/small", "lm/tiny"]
+    assert names == [
+        "codec/seanet",
+        "codec/small",
+        "codec/tiny",
+        "lm/small",
+        "lm/tiny",
+        "matcher/small",
+        "matcher/tiny",
+    ]
     for name in names:
         shown = soundgen("recipes", "show", name)
         assert shown.returncode == 0

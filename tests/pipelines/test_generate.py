@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from soundgen.audio.io import probe
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
 from soundgen.lm.sampling import SamplingSettings
 from soundgen.pipelines.generate import (
+    GenerateResult,
     GenerateSettings,
     SoundRequest,
     generate,
@@ -215,3 +217,45 @@ def test_seeds_and_prompts_must_match(tiny_model: Path) -> None:
 )
 def test_slugs(prompt: str, slug: str) -> None:
     assert prompt_slug(prompt) == slug
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_best_of_several_is_the_one_that_the_matcher_finds_nearest(
+    matcher_model: Path, tmp_path: Path
+) -> None:
+    wanted = SoundRequest(
+        prompt="a click", seed=5, output=tmp_path / "a.wav", settings=HALF_SECOND, best_of=11
+    )
+    model = str(matcher_model)
+    (made,) = generate([wanted], model=model, device="cpu", threads=1)
+    loaded = load_model(model, device="cpu")
+    sounds = loaded.generate(["a click"] * 11, duration_s=0.5, seed=list(range(5, 16)))
+    matches = loaded.match("a click", sounds)
+    best = int(np.argmax(matches))
+    assert isinstance(made, GenerateResult)
+    assert (made.seed, made.best_of) == (5 + best, 11)
+    assert made.match == pytest.approx(matches[best], abs=1e-4)
+    expected = np.rint(sounds[best].samples * 2.0**15)
+    np.testing.assert_allclose(samples(tmp_path / "a.wav"), expected, atol=1)
+
+    # Asked again it is skipped; the chosen seed alone makes the very same file.
+    (again,) = generate([wanted], model=model, device="cpu", threads=1)
+    assert isinstance(again, GenerateResult)
+    assert again.skipped and (again.seed, again.match) == (made.seed, made.match)
+    alone = request(tmp_path / "b.wav", prompt="a click", seed=made.seed)
+    (one,) = generate([alone], model=model, device="cpu", threads=1)
+    assert isinstance(one, GenerateResult) and one.match is None
+    assert np.array_equal(samples(tmp_path / "a.wav"), samples(tmp_path / "b.wav"))
+    same = request(tmp_path / "a.wav", prompt="a click", seed=made.seed)
+    (skipped,) = generate([same], model=model, device="cpu", threads=1)
+    assert isinstance(skipped, GenerateResult) and skipped.skipped
+    with pytest.raises(OutputError, match="exists already"):
+        list(generate([replace(wanted, best_of=12)], model=model, device="cpu", threads=1))
+
+
+def test_without_a_matcher_there_is_no_best(tiny_model: Path, tmp_path: Path) -> None:
+    requests = [request(tmp_path / "a.wav"), replace(request(tmp_path / "b.wav"), best_of=2)]
+    with pytest.raises(CheckpointError, match="has no matcher") as caught:
+        list(generate(requests, model=str(tiny_model), device="cpu"))
+    assert "--best-of" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,15 @@ from soundgen.errors import ConfigError
 from soundgen.pipelines.recipes import list_recipes, load_recipe, recipe_text
 from tests.conftest import REPOSITORY
 
-EXPECTED = ["codec/seanet", "codec/small", "codec/tiny", "lm/small", "lm/tiny"]
+EXPECTED = [
+    "codec/seanet",
+    "codec/small",
+    "codec/tiny",
+    "lm/small",
+    "lm/tiny",
+    "matcher/small",
+    "matcher/tiny",
+]
 FILES = sorted((REPOSITORY / "soundgen" / "recipes").rglob("*.toml"))
 
 

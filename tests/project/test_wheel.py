@@ -29,7 +29,7 @@ def test_holds_recipes_models_types_and_licence(wheel: Path) -> None:
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         text = archive.read(metadata).decode()
     recipes = [name for name in names if name.startswith("soundgen/recipes/")]
-    assert len([name for name in recipes if name.endswith(".toml")]) == 5
+    assert len([name for name in recipes if name.endswith(".toml")]) == 7
     assert "soundgen/py.typed" in names
     for path in (REPOSITORY / "checkpoints").rglob("*"):
         if path.is_file():
@@ -63,7 +63,7 @@ def test_an_installed_wheel_finds_what_ships(wheel: Path, tmp_path: Path) -> Non
 
     shown = run("-c", "import soundgen.checkpoint as c; print(c.__file__)")
     assert Path(shown.strip()).is_relative_to(site)
-    assert len(run("-m", "soundgen", "recipes", "list").splitlines()) == 5
+    assert len(run("-m", "soundgen", "recipes", "list").splitlines()) == 7
     ships = sorted(path.parent.name for path in (REPOSITORY / "checkpoints").glob("*/config.json"))
     models = run("-m", "soundgen", "models", "list").splitlines()
     assert sorted(line.split()[0] for line in models) == ships

@@ -13,7 +13,6 @@ from soundgen.evaluation.classifier import (
     CLASSES,
     ClassifierConfig,
     SoundClassifier,
-    cut_segments,
     load_classifier,
     save_classifier,
 )
@@ -24,6 +23,7 @@ from soundgen.evaluation.classifier_training import (
     draw_segment,
     train_classifier,
 )
+from soundgen.evaluation.hearing import cut_segments
 from soundgen.progress import SilentProgress
 
 TINY = ClassifierConfig(
