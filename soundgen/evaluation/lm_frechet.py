@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from soundgen.evaluation.frechet import PrincipalAxes, frechet_distance
 from soundgen.evaluation.sound_set import SoundSet
-from soundgen.training.seeding import sample_rng
 
 _NUM_DRAWS = 20
 _MAX_SOUNDS = 64
@@ -72,7 +71,7 @@ def frechet_distances(
     points = {source.name: axes.project(source.embeddings) for source in sources}
     found: dict[str, list[float]] = {source.name: [] for source in sources}
     for number in range(_NUM_DRAWS):
-        rng = sample_rng(seed, number)
+        rng = np.random.default_rng([seed, number])
         kept, held_out = _halves(real_pools, quotas, rng)
         chosen = {source.name: held_out for source in (real, *paired)}
         for source, pool in zip(by_category, pools, strict=True):

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from soundgen.audio.silence import SILENT_PEAK, swing
 
+MAX_HEARD_S = 10.0
+"""Of a sound: where generated ones end by themselves."""
+
 _FRAME_S = 0.02
 
 
@@ -111,18 +114,17 @@ def diversity(sounds: SoundSet, rows: Sequence[int]) -> float | None:
     return float(np.mean(distances)) if distances else None
 
 
-def length_error_octaves(
-    sounds: SoundSet, expected_s: Sequence[float | None], longest_s: float
-) -> float | None:
+def length_error_octaves(sounds: SoundSet, expected_s: Sequence[float | None]) -> float | None:
     """Return the median over all answers of |log2(length / expected length)|.
+
+    Sounds of more than `MAX_HEARD_S` count as that long.
 
     Args:
         sounds: Every prompt's answers count once.
         expected_s: The length that answers to each prompt should have; `None` if not known.
-        longest_s: Where generated sounds are cut, and hence all others too.
     """
     errors = [
-        abs(float(np.log2(min(sound.duration_s, longest_s) / expected)))
+        abs(float(np.log2(min(sound.duration_s, MAX_HEARD_S) / expected)))
         for row, expected in enumerate(expected_s)
         if expected is not None
         for sound in sounds.answers(row)
