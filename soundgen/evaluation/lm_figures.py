@@ -74,25 +74,23 @@ def source_figures(
     low, high, ceiling = match[UNPROMPTED], match[REAL], accuracy[ROUND_TRIP]
     found = []
     for source in sources:
-        own_match, own_accuracy = match[source.name], accuracy[source.name]
         nearest = yardstick.training.closeness(source.embeddings) if source.sounds else None
         found.append(
             SourceFigures(
                 name=source.name,
                 num_sounds=len(source.sounds),
-                text_match=own_match,
-                text_match_normalised=_normalised(own_match, low, high),
+                text_match=match[source.name],
+                text_match_normalised=_normalised(match[source.name], low, high),
                 frechet=frechet.distances.get(source.name) if frechet else None,
-                class_accuracy=own_accuracy,
-                relative_accuracy=own_accuracy / ceiling if own_accuracy is not None and ceiling
-                else None,
+                class_accuracy=accuracy[source.name],
+                relative_accuracy=_normalised(accuracy[source.name], 0.0, ceiling),
                 diversity=diversity(source, judged),
                 silence_share=source.mean_over_prompts(judged, _silence),
                 copied_share=float(nearest.is_copy.mean()) if nearest else None,
                 nearest_similarity=float(nearest.similarity.mean()) if nearest else None,
                 length_error_octaves=length_error_octaves(source, yardstick.expected_s),
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 
@@ -129,7 +127,8 @@ def _silence(row: int, sound: HeardSound) -> float:
     return sound.silence_share
 
 
-def _normalised(match: float | None, low: float | None, high: float | None) -> float | None:
-    if match is None or low is None or high is None or high == low:
+def _normalised(value: float | None, low: float | None, high: float | None) -> float | None:
+    """Return where `value` lies between `low` (0) and `high` (1); `None` if that says nothing."""
+    if value is None or low is None or high is None or high == low:
         return None
-    return (match - low) / (high - low)
+    return (value - low) / (high - low)
