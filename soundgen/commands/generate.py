@@ -87,9 +87,9 @@ def generate(
             metavar="N",
             min=1,
             help="Make N candidates for each sound and keep the one that fits the prompt best, as "
-            "the model's matcher hears it; takes N times as long and no more memory than eight "
-            "sounds. Variation k chooses among seeds seed + kN to seed + kN + N - 1; the file is "
-            "named after the first and tells the one chosen.",
+            "the model's matcher hears it. It takes N times as long, and memory for eight. "
+            "Variation k chooses among the N seeds from seed + k x N on; of several files each is "
+            "named after its first candidate, and its tags hold the seed that was chosen.",
             rich_help_panel=_SOUND,
         ),
     ] = 1,
@@ -314,7 +314,7 @@ def _requests(
     name: str | None,
     suffix: str,
 ) -> list[SoundRequest]:
-    """List the sounds to make: prompt i, variation k with seed + i + k, or best_of from there."""
+    """List the sounds to make: prompt i, variation k with the seeds from seed + i + k N on."""
     from soundgen.pipelines.generate import SoundRequest, prompt_slug
 
     several = len(prompts) * variations > 1

@@ -25,7 +25,7 @@ from soundgen.evaluation.hearing import (
     segment_levels_db,
     worth_hearing,
 )
-from soundgen.evaluation.matcher_config import MatcherConfig
+from soundgen.evaluation.matcher_config import SILENT, MatcherConfig
 
 SILENT_PEAK = 1e-4
 """-80 dB of full scale: what stays below all along is silence, and matches nothing."""
@@ -160,7 +160,7 @@ class Matcher(nn.Module):
             wav = torch.from_numpy(section).to(device)
             sections.append(self._hear(self.log_mel.magnitudes(wav[None])[0]))
         if peak < SILENT_PEAK:
-            raise InputError("is silent" if length else "is empty")
+            raise InputError(SILENT if length else "is empty")
         return _pool(sections)
 
     @torch.no_grad()

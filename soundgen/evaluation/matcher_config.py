@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SILENT = "is silent"
+"""What the matcher says of a sound that it can read and has nothing to say about."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatcherConfig:

@@ -183,7 +183,10 @@ class Model:
         if not sounds:
             return []
         if self.matcher is None:
-            raise CheckpointError(f"{self.folder.path}: has no matcher")
+            raise CheckpointError(
+                f"{self.folder.path}: has no matcher",
+                hint="train one with: soundgen train matcher --model MODEL",
+            )
         loaded = LoadedMatcher(self.matcher, self.text_encoder, self.folder.matcher_digest)
         rate = self.matcher.config.sample_rate
         audio = torch.stack(

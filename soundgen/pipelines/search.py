@@ -15,7 +15,9 @@ from soundgen.audio.io import blocks_mono
 from soundgen.checkpoint import DEFAULT_MODEL, resolve_model
 from soundgen.data.walk import SOUND_SUFFIXES, Source, walk
 from soundgen.errors import InputError, OutputError
+from soundgen.evaluation.matcher_config import SILENT
 from soundgen.pipelines.search_index import (
+    EntryKind,
     IndexEntry,
     SearchIndex,
     default_index_path,
@@ -133,9 +135,9 @@ def search(
     matcher = load_matcher(model, device=device)
     stale = [source for source in found.sources if not _is_known(index, source)]
     forgot = index.keep({source.name for source in found.sources})
-    if stale or forgot or problem:
-        keeper = _Keeper(index, path, progress, required=index_path is not None)
-        _hear_all(matcher, stale, keeper, progress)
+    keeper = _Keeper(index, path, progress, required=index_path is not None)
+    keeper.changed = forgot or bool(problem)
+    _hear_all(matcher, stale, keeper, progress)
     # Files that cannot even be looked at are not in the index: they may be readable tomorrow.
     failures = [
         *(Unsearchable(path=folder / lost.path, reason=lost.reason) for lost in found.rejected),
@@ -163,8 +165,11 @@ def search(
 
 
 def _is_known(index: SearchIndex, source: Source) -> bool:
+    """Say whether a file needs no second look. Broken ones do: a decoder may be there by now."""
     entry = index.entries.get(source.name)
-    return entry is not None and (entry.size, entry.mtime_ns) == (source.size, source.mtime_ns)
+    if entry is None or entry.kind == "broken":
+        return False
+    return (entry.size, entry.mtime_ns) == (source.size, source.mtime_ns)
 
 
 class _Keeper:
@@ -173,24 +178,33 @@ class _Keeper:
     def __init__(
         self, index: SearchIndex, path: Path, progress: Progress, *, required: bool
     ) -> None:
-        self.index = index
-        self._path, self._progress, self._required = path, progress, required
+        self.changed = False
+        self._index, self._path, self._progress = index, path, progress
+        self._required = required
         self._saved_at = time.monotonic()
 
-    def save_if_due(self) -> None:
-        """Save if the last time is long ago."""
+    def enter(self, source: Source, entry: IndexEntry, vector: NDArray[np.float32] | None) -> None:
+        """Enter what was found in a file, and name it if that is a fault not known yet."""
+        if self._index.entries.get(source.name) == entry:
+            return
+        if entry.kind == "broken":
+            self._progress.notice(f"{source.path}: {entry.problem}")
+        self._index.add(source.name, entry, vector)
+        self.changed = True
         if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
             self.save()
 
     def save(self) -> None:
-        """Save; a cache that cannot be written costs the next search time, and no more."""
+        """Save changes; a cache that cannot be written costs the next search time, and no more."""
+        if not self.changed:
+            return
         try:
-            save_index(self.index, self._path)
+            save_index(self._index, self._path)
         except OutputError as error:
             if self._required:
                 raise
             self._progress.notice(f"the index is not kept: {error.message}")
-        self._saved_at = time.monotonic()
+        self.changed, self._saved_at = False, time.monotonic()
 
 
 def _hear_all(
@@ -200,12 +214,8 @@ def _hear_all(
     progress.start("listening", len(sources))
     try:
         for source in sources:
-            entry, vector = _hear(matcher, source)
-            if entry.kind == "broken":
-                progress.notice(f"{source.path}: {entry.problem}")
-            keeper.index.add(source.name, entry, vector)
+            keeper.enter(source, *_hear(matcher, source))
             progress.advance()
-            keeper.save_if_due()
     finally:
         keeper.save()
         progress.finish()
@@ -214,21 +224,28 @@ def _hear_all(
 def _hear(matcher: LoadedMatcher, source: Source) -> tuple[IndexEntry, NDArray[np.float32] | None]:
     rate = matcher.matcher.config.sample_rate
     heard = _Heard(int(MAX_HEARD_S * rate))
-    seen = {"size": source.size, "mtime_ns": source.mtime_ns}
+    kind: EntryKind = "sound"
+    problem, vector = "", None
     try:
         vector = matcher.matcher.embed_stream(heard.blocks(source.path, rate)).numpy()
     except InputError as error:
-        reason = error.message.removeprefix(f"{source.path}: ")
-        if heard.num_samples:
-            # It could be read so far: silence is nothing that a person has to repair.
-            kind = "silent" if reason == "is silent" else "broken"
+        problem = error.message.removeprefix(f"{source.path}: ")
+        if problem == SILENT:
+            kind = "silent"  # nothing that a person has to repair
+        elif heard.num_samples or source.path.suffix.lower() in SOUND_SUFFIXES:
+            kind = "broken"
         else:
-            # Projects, presets and films lie about in any library; only what calls itself a
+            # Projects, presets and fonts lie about in any library; only what calls itself a
             # sound has to be one.
-            promised = source.path.suffix.lower() in SOUND_SUFFIXES
-            kind = "broken" if promised else "other"
-        return IndexEntry(**seen, problem=reason, kind=kind), None
-    return IndexEntry(**seen, duration_s=round(heard.num_samples / rate, 3)), vector
+            kind = "other"
+    entry = IndexEntry(
+        size=source.size,
+        mtime_ns=source.mtime_ns,
+        duration_s=round(heard.num_samples / rate, 3),
+        problem=problem,
+        kind=kind,
+    )
+    return entry, vector
 
 
 class _Heard:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.numpy
@@ -27,6 +27,8 @@ INDEX_FORMAT = "soundgen search index"
 INDEX_VERSION = "1"
 _HEAD_BYTES = 4096
 
+EntryKind = Literal["sound", "silent", "broken", "other"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexEntry:
@@ -37,14 +39,14 @@ class IndexEntry:
         mtime_ns: When it was last changed.
         duration_s: Length of what was heard, s.
         problem: Why it has no vector; empty for a sound.
-        kind: A sound; a silent one; one that is broken; or no sound file at all.
+        kind: A sound; a silent one; one that is broken; or a file of another sort.
     """
 
     size: int
     mtime_ns: int
     duration_s: float = 0.0
     problem: str = ""
-    kind: str = "sound"
+    kind: EntryKind = "sound"
 
 
 @dataclass

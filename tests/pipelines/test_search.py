@@ -65,13 +65,13 @@ def test_only_new_and_changed_files_are_heard(
 
     click = first.results[0].path
     soundfile.write(click, make_sound("noise", 9, 1.0), RATE)
-    (library / "all" / "new tone.wav").unlink()
+    (library / "all" / "far tone.wav").unlink()
     soundfile.write(library / "more.flac", make_sound("click", 10, 0.4), RATE)
     changed, _ = find("the sound of a click", library, matcher_model, index, num_results=99)
     assert (changed.num_sounds, changed.num_new) == (8, 2)
     assert changed.results[0].path != click
     assert len(changed.results) == 8
-    assert "new tone.wav" not in [hit.path.name for hit in changed.results]
+    assert "far tone.wav" not in [hit.path.name for hit in changed.results]
 
 
 def test_a_damaged_index_is_made_again_and_another_file_is_not_touched(
@@ -123,3 +123,21 @@ def test_nothing_to_hear_is_an_input_error(matcher_model: Path, tmp_path: Path) 
         find("rain", library, matcher_model, tmp_path / "index")
     assert caught.value.hint.startswith(f"{library / 'broken.wav'}: not an audio file")
     assert os.path.getsize(tmp_path / "index") > 0
+
+
+def test_a_broken_file_is_tried_again_and_named_once(
+    library: Path, matcher_model: Path, tmp_path: Path
+) -> None:
+    whole = (library / "all" / "far tone.wav").read_bytes()
+    mended = library / "all" / "mended.wav"
+    mended.write_bytes(whole[:-100])
+    report, notices = find("a tone", library, matcher_model, tmp_path / "index")
+    assert len(notices) == 1 and notices[0].startswith(f"{mended}: truncated")
+    assert [lost.path for lost in report.failures] == [mended]
+    saved = (tmp_path / "index").stat().st_mtime_ns
+    report, notices = find("a tone", library, matcher_model, tmp_path / "index")
+    assert (notices, len(report.failures)) == ([], 1)
+    assert (tmp_path / "index").stat().st_mtime_ns == saved
+    mended.write_bytes(whole)
+    report, notices = find("a tone", library, matcher_model, tmp_path / "index")
+    assert (notices, report.failures, report.num_new) == ([], [], 1)
