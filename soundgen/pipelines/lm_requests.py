@@ -8,6 +8,7 @@ from pathlib import Path
 
 from soundgen.checkpoint import ModelFolder
 from soundgen.data.prompt_list import JudgedPrompt
+from soundgen.errors import InputError
 from soundgen.pipelines.generate import (
     GenerateFailure,
     GenerateSettings,
@@ -95,6 +96,9 @@ def make_sounds(
         threads: Of the processor; as many as it has cores if `None`.
         force: Overwrite other sounds.
         progress: Listens.
+
+    Raises:
+        SoundgenError: A sound is in the way or cannot be written, or the model cannot be used.
     """
     failed: set[Path] = set()
     progress.start("making sounds", len(requests))
@@ -104,6 +108,8 @@ def make_sounds(
         ):
             progress.advance()
             if isinstance(result, GenerateFailure):
+                if not isinstance(result.error, InputError):
+                    raise result.error  # not the sound's fault
                 progress.notice(f"{result.output}: {result.error.message}")
                 failed.add(result.output)
     finally:
