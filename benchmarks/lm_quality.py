@@ -270,11 +270,11 @@ class Benchmark:
         classifier = load_classifier(self.options.classifier)
         ear = Listener(classifier, None, "")
         found = {}
-        files = self._sounds("rain", "rain", 10, 10.0)
-        for file in files:
+        (row,) = load_prompts("prompts_lm.json", "rain")
+        for file in self._sounds("rain", row["prompt"], 10, 10.0):
             quarters = np.array_split(_read(file).samples[0], 4)
             found[file.stem] = [ear.name(Waveform(quarter[None], RATE)) for quarter in quarters]
-        right = sum(set(heard) == {"rain"} for heard in found.values())
+        right = sum(set(heard) == {row["category"]} for heard in found.values())
         return Row("rain", "10 s heard as rain in each quarter, of 10", right / 10, 0.8, None,
                    details={"heard": found})  # fmt: skip
 
