@@ -53,7 +53,7 @@ def frechet_distances(
         real: Real clips.
         paired: Sources whose sound i was made from real clip i, such as round trips.
         by_category: Sources that answer prompts of the categories.
-        anywhere: Sources whose sounds belong to no category.
+        anywhere: Sources whose sounds belong to no category; one without sounds is left out.
         categories: Of each prompt; `None` for prompts that take no part.
         axes: To project embeddings on.
         seed: Of the draws.
@@ -61,6 +61,7 @@ def frechet_distances(
     Returns:
         `None` where the sources have too few sounds in common for a covariance.
     """
+    anywhere = [source for source in anywhere if source.sounds]
     real_pools = _pools(real, categories)
     pools = [_pools(source, categories) for source in by_category]
     quotas = _quotas(real_pools, pools, [len(source.sounds) for source in anywhere])

@@ -58,3 +58,9 @@ def test_all_are_drawn_in_the_numbers_that_the_smallest_has() -> None:
 
 def test_too_few_sounds_have_no_distance() -> None:
     assert measure(make("none", 1, num_each=0)) is None
+
+
+def test_a_source_without_sounds_does_not_stop_the_others() -> None:
+    good = make("good", 1)
+    empty = SoundSet("empty", (), ((), (), ()))
+    assert measure(good, anywhere=(empty,)) == measure(good)
