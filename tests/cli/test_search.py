@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,11 @@ def library(tmp_path: Path) -> Path:
     return folder
 
 
+def said(stderr: str) -> list[str]:
+    """Return the lines on stderr but for progress, which a slow machine gets to see."""
+    return [line for line in stderr.splitlines() if not line.startswith("listening: ")]
+
+
 def test_finds_names_what_is_broken_and_remembers(
     soundgen: RunSoundgen, library: Path, matcher_model: Path, tmp_path: Path
 ) -> None:
@@ -48,7 +54,7 @@ def test_finds_names_what_is_broken_and_remembers(
         (float(score) for score, _ in lines), reverse=True
     )
     assert "click" in lines[0][1] or "wide" in lines[0][1]
-    assert found.stderr.splitlines() == [
+    assert said(found.stderr) == [
         "library/nan.wav: holds NaN or infinite samples",
         "library/photo.wav: not an audio file (a JPEG image)",
         "2 files cannot be read and were left out; --json names them",
@@ -57,7 +63,7 @@ def test_finds_names_what_is_broken_and_remembers(
 
     again = soundgen(*arguments, "--json", "--strict", **cache)
     assert again.returncode == 3
-    assert again.stderr == ""
+    assert said(again.stderr) == []
     report = json.loads(again.stdout)
     assert (report["num_sounds"], report["num_new"], len(report["results"])) == (9, 0, 9)
     assert [Path(lost["path"]).name for lost in report["failures"]] == ["nan.wav", "photo.wav"]
@@ -104,7 +110,8 @@ def test_ctrl_c_keeps_what_was_heard(matcher_model: Path, tmp_path: Path) -> Non
         text=True,
     )
     assert process.stderr is not None
-    assert process.stderr.readline().startswith("library/0005 broken.wav: ")
+    (first,) = islice((line for line in process.stderr if said(line)), 1)
+    assert first.startswith("library/0005 broken.wav: ")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
     assert (process.returncode, stdout) == (130, "")
