@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,6 @@ from soundgen.files import check_output
 if TYPE_CHECKING:
     from soundgen.codec.model import Codec
     from soundgen.evaluation.classifier import SoundClassifier
-    from soundgen.evaluation.classifier_training import LabelledClip
     from soundgen.evaluation.confusion import Confusion
 
 PROMPTS = Path(__file__).with_name("prompts.json")
@@ -89,19 +88,15 @@ def load_prompts(name: str) -> list[dict[str, str]]:
 
 def train(options: argparse.Namespace) -> None:
     """Train the classifier on the real train clips and report its accuracy on the test clips."""
-    from soundgen.evaluation.classifier import ClassifierConfig, SoundClassifier, save_classifier
-    from soundgen.evaluation.classifier_training import TrainingSettings, train_classifier
+    from soundgen.evaluation.classifier import save_classifier
+    from soundgen.evaluation.classifier_training import TrainingSettings
+    from soundgen.pipelines.train_classifier import train_on_dataset
 
     check_output(options.out, force=options.force)
-    config = ClassifierConfig()
-    ear = SoundClassifier(config)
-    clips = {split: list(_labelled_clips(options.data, split, ear)) for split in ("train", "valid")}
     settings = TrainingSettings(
         seed=options.seed, num_epochs=options.epochs, epoch_clips=options.epoch_clips
     )
-    classifier, report = train_classifier(
-        clips["train"], clips["valid"], config=config, settings=settings, progress=LogProgress()
-    )
+    classifier, report = train_on_dataset(options.data, settings, progress=LogProgress())
     save_classifier(classifier, options.out)
     print(f"{options.out}: epoch {report.best_epoch} of {report.epochs}, {report}", file=sys.stderr)
     table, _ = judge(classifier, real_items(options.data, ["test"], classifier))
@@ -249,22 +244,6 @@ def _slug(prompt: str) -> str:
     from soundgen.pipelines.generate import prompt_slug
 
     return prompt_slug(prompt)
-
-
-def _labelled_clips(data: Path, split: str, ear: SoundClassifier) -> Iterator[LabelledClip]:
-    import torch
-
-    from soundgen.evaluation.classifier_training import LabelledClip
-
-    folder = data if data.is_dir() else data.parent
-    config = ear.config
-    for clip in read_manifest(data):
-        if clip.split != split or clip.category not in config.classes:
-            continue
-        samples = read_mono(folder / clip.path, config.sample_rate)[0].samples
-        with torch.no_grad():
-            magnitudes = ear.magnitudes(torch.from_numpy(samples))[0].numpy()
-        yield LabelledClip(magnitudes, config.classes.index(clip.category), clip.recording)
 
 
 def generate(options: argparse.Namespace) -> None:

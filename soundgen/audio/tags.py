@@ -48,6 +48,8 @@ def check_tags(tags: Mapping[str, str]) -> None:
 def set_soundfile_tags(file: Any, tags: Mapping[str, str]) -> None:
     """Give an open `soundfile.SoundFile` the tags that its format holds well."""
     for name, value in tags.items():
+        if not value:
+            continue  # libsndfile refuses an empty string
         if file.format == "MP3" or (file.format == "WAV" and not _fits_wav_info(name, value)):
             continue
         setattr(file, name, value)

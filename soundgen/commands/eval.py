@@ -1,4 +1,4 @@
-"""`soundgen eval`: how good a codec is, measured."""
+"""`soundgen eval`: how good a codec is, and a whole model, measured."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from soundgen.commands._terminal import (
     print_json,
     print_line,
 )
+from soundgen.commands.generate import parse_duration
 from soundgen.errors import UsageError
 
 if TYPE_CHECKING:
     from soundgen.evaluation.codec_report import CodecReport, Measures, RatePoint
+    from soundgen.evaluation.lm_report import LmReport
 
 app = typer.Typer(no_args_is_help=True, help="Measure models on held-out sounds.")
 
@@ -107,6 +109,139 @@ def codec(
     _show(report)
     if plot is not None:
         note(f"drawn: {plot}", quiet=quiet)
+
+
+@app.command()
+def lm(
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="DATA", help="Dataset that the model was trained on."),
+    ],
+    prompts: Annotated[
+        Path,
+        typer.Option(
+            "--prompts",
+            metavar="FILE",
+            help="Prompts as .txt, .json or .jsonl, each perhaps with its category.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Folder for sounds, report and contact sheet."),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME|DIR", help="A shipped model, or a model folder.")
+    ] = "soundgen-small",
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, help="Sounds for each prompt.")
+    ] = 4,
+    duration: Annotated[
+        str,
+        typer.Option(
+            "-d", "--duration", metavar="SECONDS|auto", help="Length; auto lets the model end them."
+        ),
+    ] = "auto",
+    temperature: Annotated[
+        float, typer.Option("--temperature", metavar="X", min=0.0, help="As in generate.")
+    ] = 1.0,
+    top_k: Annotated[
+        int, typer.Option("--top-k", metavar="N", min=0, help="As in generate.")
+    ] = 100,
+    cfg_scale: Annotated[
+        float, typer.Option("--cfg-scale", metavar="X", min=0.0, help="As in generate.")
+    ] = 3.0,
+    splits: Annotated[
+        str, typer.Option("--splits", metavar="LIST", help="Real clips to compare with.")
+    ] = "test",
+    matcher: Annotated[
+        str | None,
+        typer.Option(
+            "--matcher",
+            metavar="NAME|DIR",
+            help="A model whose matcher measures.  [default: the model's own]",
+        ),
+    ] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            "--classifier",
+            metavar="FILE",
+            help="The classifier of real clips.  [default: one is trained]",
+        ),
+    ] = None,
+    sheet: Annotated[
+        bool, typer.Option("--sheet/--no-sheet", help="Draw the spectrograms (needs matplotlib).")
+    ] = True,
+    device: DeviceOption = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", metavar="N", min=1, max=1024, help="Processor threads; all if not given."
+        ),
+    ] = None,
+    json: JsonOption = False,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Measure what a model makes of prompts, beside real clips and other baselines.
+
+    Text match, Fréchet distance, class accuracy, diversity, silence, closeness to training clips
+    and error of length; beside held-out clips, their round trips through the codec, the training
+    clips with the nearest captions, those of other categories, and the model without a prompt.
+
+    A prompt names its category behind a tab (.txt), or as "category" beside "prompt". Sounds that
+    are in the folder already are not made again.
+
+    Example: `soundgen eval lm --data data --prompts prompts.txt --out measured --seeds 8`
+    """
+    from soundgen.data.manifest import SPLITS
+    from soundgen.pipelines.evaluate_lm import evaluate_lm
+    from soundgen.pipelines.generate import GenerateSettings
+
+    chosen = [split for split in SPLITS if split in splits.split(",")]
+    if not chosen or set(splits.split(",")) - set(SPLITS):
+        raise UsageError(f"--splits {splits}: not a list of {', '.join(SPLITS)}")
+    settings = GenerateSettings(
+        duration_s=parse_duration(duration),
+        temperature=temperature,
+        top_k=top_k,
+        cfg_scale=cfg_scale,
+    )
+    with console_progress(quiet) as progress:
+        report = evaluate_lm(
+            data=data,
+            prompts=prompts,
+            out=out,
+            model=model,
+            num_seeds=seeds,
+            settings=settings,
+            splits=chosen,
+            matcher=matcher,
+            classifier=classifier,
+            sheet=sheet,
+            device=device,
+            threads=threads,
+            force=force,
+            progress=progress,
+        )
+    if json:
+        print_json(report)
+        return
+    _show_lm(report)
+    note(f"written to {out}", quiet=quiet)
+
+
+def _show_lm(report: LmReport) -> None:
+    from soundgen.evaluation.lm_report import prompt_rows, table_rows
+
+    inputs = report.inputs
+    print_line(
+        f"{report.name}: {len(inputs.prompts)} prompts, {inputs.num_seeds} seeds each; vectors of "
+        f"the {report.space}, Fréchet distances over {report.frechet_sounds} sounds"
+    )
+    _show_table(*table_rows(report))
+    _show_table(*prompt_rows(report))
 
 
 def _numbers(flag: str, text: str) -> list[int]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from soundgen.config import from_dict, to_dict
 from soundgen.errors import CheckpointError, InputError
@@ -123,9 +124,12 @@ class SoundClassifier(nn.Module):
         Returns:
             Logits `[B, len(classes)]`.
         """
-        pooled = pool_spectrum(spectrum, self.blocks, self.frame)  # [B, 2 D]
-        logits: Tensor = self.output(self.dropout(pooled))
+        logits: Tensor = self.output(self.dropout(self.features(spectrum)))
         return logits
+
+    def features(self, spectrum: Tensor) -> Tensor:
+        """Return what the output layer sees of segments `[B, M, L]`: `[B, 2 * D]`, at least 0."""
+        return pool_spectrum(spectrum, self.blocks, self.frame)
 
     @torch.no_grad()
     def probabilities(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,10 +144,25 @@ class SoundClassifier(nn.Module):
         Raises:
             InputError: The clip is empty, silent or holds values that are not finite.
         """
-        if not samples.size or not np.isfinite(samples).all() or not np.any(samples):
-            raise InputError("a clip that is empty, silent or not finite has no class")
-        whole = self.magnitudes(torch.from_numpy(samples)[None])[0]
-        mean: NDArray[np.float32] = self.clip_probabilities(whole).numpy()
+        mean: NDArray[np.float32] = self.clip_probabilities(self._whole(samples)).numpy()
+        return mean
+
+    @torch.no_grad()
+    def embedding(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the mean of `features` over the segments of a clip, of length 1.
+
+        Args:
+            samples: float32 `[T]` at `config.sample_rate`.
+
+        Returns:
+            float32 `[2 * D]`.
+
+        Raises:
+            InputError: The clip is empty, silent or holds values that are not finite.
+        """
+        self.eval()
+        loud = self._worth_hearing(self._whole(samples))
+        mean: NDArray[np.float32] = F.normalize(self.features(loud).mean(dim=0), dim=0).numpy()
         return mean
 
     @torch.no_grad()
@@ -156,11 +175,20 @@ class SoundClassifier(nn.Module):
         Returns:
             float32 `[len(classes)]`, summing to 1.
         """
-        segments = cut_segments(magnitudes, self.config.segment_frames)
-        loud = segments[worth_hearing(segment_levels_db(segments))]
         self.eval()
-        mean: Tensor = self(self.hearing(loud)).softmax(dim=1).mean(dim=0)
+        mean: Tensor = self(self._worth_hearing(magnitudes)).softmax(dim=1).mean(dim=0)
         return mean
+
+    def _whole(self, samples: NDArray[np.float32]) -> Tensor:
+        """Return the magnitudes `[M, L]` of a clip `[T]`."""
+        if not samples.size or not np.isfinite(samples).all() or not np.any(samples):
+            raise InputError("a clip that is empty, silent or not finite has no class")
+        return self.magnitudes(torch.from_numpy(samples)[None])[0]
+
+    def _worth_hearing(self, magnitudes: Tensor) -> Tensor:
+        """Return the segments of a clip `[M, L]` that are not near silence, as `hearing` does."""
+        segments = cut_segments(magnitudes, self.config.segment_frames)
+        return self.hearing(segments[worth_hearing(segment_levels_db(segments))])
 
 
 def save_classifier(classifier: SoundClassifier, path: Path) -> None:

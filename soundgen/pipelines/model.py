@@ -211,7 +211,7 @@ class Model:
         """Make a sound for each prompt, all in one batch.
 
         Args:
-            prompts: What to hear.
+            prompts: What to hear; an empty one leaves it to the model.
             duration_s: Length; `None` lets the model end each sound, after 10 s at the latest.
             seed: Prompt i is drawn with `seed + i`, or with its own of a list.
             negative_prompt: What not to hear.
@@ -266,7 +266,7 @@ class Model:
             num_frames = math.ceil(num_samples / self.codec.config.hop_length)
         return [
             SoundPlan(
-                text=condition(row, present=True),
+                text=condition(row, present=bool(prompts[row].strip())),
                 negative=condition(len(prompts), present=bool(negative_prompt.strip())),
                 num_frames=num_frames,
                 generator=torch.Generator().manual_seed(own_seed),

@@ -1,4 +1,4 @@
-"""`soundgen eval codec` as a program: tables, JSON, exit codes, no torch for mistakes."""
+"""`soundgen eval` as a program: tables, JSON, exit codes, no torch for mistakes."""
 
 from __future__ import annotations
 
@@ -129,3 +129,54 @@ main()
         "error: --plot needs matplotlib, which is not installed",
         "hint: pip install 'soundgen[plot]', or leave --plot out",
     ]
+
+
+def test_lm_prints_both_tables_and_says_where_they_are(
+    soundgen: RunSoundgen, matcher_model: Path, data: Path, tmp_path: Path
+) -> None:
+    classifier = tmp_path / "c.safetensors"
+    make_classifier(classifier)
+    (tmp_path / "p.txt").write_text("a tone\ttone\na hum\n", encoding="utf-8")
+    result = soundgen(
+        "eval", "lm", "--data", data, "--model", matcher_model, "--prompts", "p.txt", "--out",
+        "out", "--seeds", "1", "-d", "0.3", "--classifier", classifier, "--no-sheet",
+        "--device", "cpu", "--threads", "1",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[-1] == "written to out"
+    lines = [line.split() for line in result.stdout.splitlines() if line.strip()]
+    assert lines[0][:5] == ["run:", "2", "prompts,", "1", "seeds"]
+    for source in ("generated", "without a prompt", "codec round trip", "real clips"):
+        assert any(row[: len(source.split())] == source.split() for row in lines)
+    assert any(row[:3] == ["a", "tone", "tone"] for row in lines)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        ".lock", "report.json", "report.md", "sounds", "training-clips.safetensors",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (("--splits", "dev"), 2, "--splits dev: not a list of train, valid, test"),
+        (("-d", "long"), 2, "--duration long: expected auto"),
+        (("--prompts", "none.txt"), 3, "none.txt: cannot be read"),
+    ],
+)
+def test_lm_mistakes_are_one_line(
+    soundgen: RunSoundgen, data: Path, arguments: tuple[str, ...], exit_code: int, message: str
+) -> None:
+    given = ("--data", str(data), "--out", "out", "--no-sheet")
+    prompts = () if "--prompts" in arguments else ("--prompts", "p.txt")
+    result = soundgen("eval", "lm", *given, *prompts, *arguments)
+    assert (result.returncode, result.stdout) == (exit_code, "")
+    assert result.stderr.startswith(f"error: {message}")
+
+
+def make_classifier(path: Path) -> None:
+    import torch
+
+    from soundgen.evaluation.classifier import ClassifierConfig, SoundClassifier, save_classifier
+
+    torch.manual_seed(0)
+    config = ClassifierConfig(classes=("noise", "tone"), num_mels=32, segment_frames=32)
+    save_classifier(SoundClassifier(config), path)

@@ -72,8 +72,9 @@ def test_tags_come_back_as_they_were_written(tmp_path: Path, suffix: str) -> Non
 
 def test_a_file_without_tags_has_none(tmp_path: Path) -> None:
     for suffix in (".wav", ".flac"):
-        write_audio(tmp_path / f"a{suffix}", Waveform(sweep(), 16000))
-        assert probe(tmp_path / f"a{suffix}").tags == {}
+        for tags in ({}, {"title": ""}):
+            write_audio(tmp_path / f"a{suffix}", Waveform(sweep(), 16000), tags=tags)
+            assert probe(tmp_path / f"a{suffix}").tags == {}
 
 
 def test_an_unknown_tag_is_refused(tmp_path: Path) -> None:
