@@ -13,15 +13,15 @@ import soundfile
 from soundgen.audio.io import probe
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
 from soundgen.lm.sampling import SamplingSettings
-from soundgen.pipelines.generate import (
+from soundgen.pipelines.generate import generate
+from soundgen.pipelines.model import load_model
+from soundgen.pipelines.recipes import load_recipe
+from soundgen.pipelines.sound_request import (
     GenerateResult,
     GenerateSettings,
     SoundRequest,
-    generate,
     prompt_slug,
 )
-from soundgen.pipelines.model import load_model
-from soundgen.pipelines.recipes import load_recipe
 from soundgen.pipelines.tokenize import tokenize
 from soundgen.pipelines.train_lm import train_lm
 from tests.conftest import RunSoundgen
