@@ -90,5 +90,5 @@ def spectrogram_db(waveform: Waveform) -> NDArray[np.float64]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]  # [L, window]
     power = np.abs(np.fft.rfft(frames * np.hanning(window), axis=1)) ** 2
     floor = 10 ** (_FLOOR_DB / 10) * max(float(power.max()), np.finfo(np.float64).tiny)
-    decibels: NDArray[np.float64] = 10 * np.log10(np.maximum(power, floor))
-    return decibels.T - decibels.max()
+    decibels = 10 * np.log10(np.maximum(power, floor))
+    return np.asarray(decibels.T - decibels.max())

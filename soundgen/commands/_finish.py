@@ -18,6 +18,7 @@ Channels = Literal["1", "2"]
 BitDepth = Literal["16", "24", "32"]
 
 MAX_FADE_S = 300.0
+# `soundgen.audio.finish` has these bounds too, and NumPy, which --help must not wait for.
 _MIN_LUFS, _MAX_LUFS = -60.0, 0.0
 _FINISH = "Finish, in this order"
 
@@ -79,7 +80,7 @@ LoudnessOption = Annotated[
         max=_MAX_LUFS,
         help="Integrated loudness (ITU-R BS.1770-4), -60 to 0, as far as the true peak stays "
         "below -1 dBTP. A sound below 0.4 s has none: its true peak is set to -1 dBTP. Both are "
-        "said where they happen. Codes of lossy formats may overshoot a little.",
+        "said where they happen. Decoded, a lossy format may overshoot the peak a little.",
         rich_help_panel=_FINISH,
     ),
 ]

@@ -93,10 +93,10 @@ def generate(
             done.append(earlier)
         if request.plot is not None and (earlier is None or not request.plot.exists()):
             check_output(request.plot, force=force)
-    for result in done:
-        if result.plot is not None and not result.plot.exists():
-            draw_sound(read_audio(result.output), result.plot, result.prompt)
-        yield result
+    for found in done:
+        if found.plot is not None and not found.plot.exists():
+            draw_sound(read_audio(found.output), found.plot, found.prompt)
+        yield found
     if not pending:
         return
     for notice in _limits([request.finish for request in pending], sample_rate):

@@ -24,6 +24,8 @@ def making_tags(making: Mapping[str, Any]) -> dict[str, str]:
         "title": str(making["prompt"]),
         "software": "soundgen",
         "license": LICENSE,
+        # A WAV's INFO has no other place for it, and some programs do not look beyond INFO.
+        "copyright": LICENSE,
         "comment": json.dumps(making, ensure_ascii=False),
     }
 

@@ -314,7 +314,7 @@ class Model:
         if duration_s is not None:
             wav = wav[: max(1, round(duration_s * self.sample_rate))]
         mono = Waveform(np.ascontiguousarray(wav[None], dtype=np.float32), self.sample_rate)
-        return below_clipping(mono).samples[0]
+        return np.asarray(below_clipping(mono).samples[0])
 
 
 def use_threads(threads: int | None) -> None:
