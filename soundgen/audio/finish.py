@@ -1,4 +1,6 @@
-"""The finish of a sound before it is written, in this order:
+"""What is done to a sound between model and file: trim, rate, fades, channels, level.
+
+It is done in this order:
 
 1. trim: the silence at both ends goes;
 2. sample rate;
