@@ -241,7 +241,7 @@ def _class_of(path: Path, classes: Sequence[str]) -> str:
 
 
 def _slug(prompt: str) -> str:
-    from soundgen.pipelines.generate import prompt_slug
+    from soundgen.pipelines.sound_request import prompt_slug
 
     return prompt_slug(prompt)
 
@@ -249,8 +249,9 @@ def _slug(prompt: str) -> str:
 def generate(options: argparse.Namespace) -> None:
     """Make the sounds of a list of prompts: `OUT/<class>/<prompt>_<seed>.wav`."""
     from soundgen.pipelines import generate as pipeline
+    from soundgen.pipelines.sound_request import GenerateSettings, SoundRequest
 
-    settings = pipeline.GenerateSettings(duration_s=options.duration)
+    settings = GenerateSettings(duration_s=options.duration)
     requests = []
     for row in load_prompts(options.set):
         folder = options.out / row["class"]
@@ -258,9 +259,7 @@ def generate(options: argparse.Namespace) -> None:
         for seed in range(options.seeds):
             path = folder / f"{_slug(row['prompt'])}_{seed}.wav"
             requests.append(
-                pipeline.SoundRequest(
-                    prompt=row["prompt"], seed=seed, output=path, settings=settings
-                )
+                SoundRequest(prompt=row["prompt"], seed=seed, output=path, settings=settings)
             )
     for result in pipeline.generate(
         requests, model=options.model, device=options.device, threads=None, force=options.force

@@ -39,15 +39,15 @@ from soundgen.errors import InputError, SoundgenError, UsageError
 from soundgen.evaluation.classifier import load_classifier
 from soundgen.evaluation.lm_report import GENERATED, OTHERS, ROUND_TRIP, UNPROMPTED, LmReport
 from soundgen.pipelines.evaluate_lm import SOUNDS_FOLDER, evaluate_lm
-from soundgen.pipelines.generate import (
+from soundgen.pipelines.generate import generate
+from soundgen.pipelines.listening import Listener
+from soundgen.pipelines.model import load_codec, load_matcher, use_threads
+from soundgen.pipelines.sound_request import (
     GenerateFailure,
     GenerateSettings,
     SoundRequest,
-    generate,
     prompt_slug,
 )
-from soundgen.pipelines.listening import Listener
-from soundgen.pipelines.model import load_codec, load_matcher, use_threads
 from soundgen.progress import SilentProgress
 
 HERE = Path(__file__).resolve().parent

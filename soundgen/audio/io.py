@@ -35,6 +35,7 @@ __all__ = [
     "blocks_mono",
     "check_format",
     "conversion_notice",
+    "pcm_subtype",
     "probe",
     "read_audio",
     "read_mono",
@@ -54,6 +55,7 @@ _MAX_BLOCK_VALUES = 1 << 22
 # libsndfile hands a whole write to the Vorbis encoder's stack; a long one overflows it.
 _WRITE_FRAMES = 1 << 16
 _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_BIT_DEPTHS = {".wav": (16, 24, 32), ".flac": (16, 24)}
 
 
 def probe(path: Path) -> AudioInfo:
@@ -199,6 +201,25 @@ def check_format(
     if channels > most:
         raise UsageError(f"{path}: {suffix} holds at most {most} channels, got {channels}")
     return file_format, chosen
+
+
+def pcm_subtype(path: Path, bit_depth: int | None) -> str | None:
+    """Return libsndfile's name of integers of `bit_depth` bits; `None`, the default, for `None`.
+
+    Raises:
+        UsageError: The format that `path` names has no such bit depth, or none at all.
+    """
+    if bit_depth is None:
+        return None
+    suffix = path.suffix.lower()
+    known = _BIT_DEPTHS.get(suffix, ())
+    if bit_depth not in known:
+        held = " or ".join(map(str, known))
+        raise UsageError(
+            f"{path}: {suffix} has no bit depth of {bit_depth}",
+            hint=f"{suffix} has {held}" if known else "only wav and flac have a bit depth",
+        )
+    return f"PCM_{bit_depth}"
 
 
 _RATES: dict[str, tuple[int, ...]] = {

@@ -1,7 +1,8 @@
 """Title, comment and the like inside audio files, the same names whatever the format.
 
 libsndfile reads and writes them for most formats. It garbles all but ASCII in an MP3 that it
-wrote, and in a WAV loses a comment of 2 kB or more and any licence; those go through an ID3 tag.
+wrote, and in a WAV loses a comment of 2 kB or more and any licence; both formats get an ID3 tag. A
+WAV carries what fits as INFO too, since some programs read only the one, some only the other.
 """
 
 from __future__ import annotations
@@ -56,14 +57,8 @@ def set_soundfile_tags(file: Any, tags: Mapping[str, str]) -> None:
 
 
 def write_id3_tags(path: Path, file_format: str, tags: Mapping[str, str]) -> None:
-    """Add what `set_soundfile_tags` left out of a finished MP3 or WAV file."""
-    if file_format == "MP3":
-        left = dict(tags)
-    elif file_format == "WAV":
-        left = {name: text for name, text in tags.items() if not _fits_wav_info(name, text)}
-    else:
-        return
-    if not left:
+    """Give a finished MP3 or WAV file an ID3 tag; other formats have no use for one."""
+    if file_format not in ("MP3", "WAV") or not tags:
         return
     from mutagen import id3  # read only here: it takes 60 ms to import
     from mutagen.mp3 import MP3
@@ -72,7 +67,7 @@ def write_id3_tags(path: Path, file_format: str, tags: Mapping[str, str]) -> Non
     audio: Any = MP3(path) if file_format == "MP3" else WAVE(path)
     if audio.tags is None:
         audio.add_tags()
-    for name, value in left.items():
+    for name, value in tags.items():
         if name == "comment":
             audio.tags.add(id3.COMM(encoding=3, lang="eng", desc="", text=[value]))
         elif name in _ID3_FRAMES:

@@ -197,7 +197,7 @@ def lm(
     """
     from soundgen.data.manifest import SPLITS
     from soundgen.pipelines.evaluate_lm import evaluate_lm
-    from soundgen.pipelines.generate import GenerateSettings
+    from soundgen.pipelines.sound_request import GenerateSettings
 
     chosen = [split for split in SPLITS if split in splits.split(",")]
     if not chosen or set(splits.split(",")) - set(SPLITS):

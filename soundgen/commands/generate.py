@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from soundgen.commands._finish import (
+    BitDepthOption,
+    ChannelsOption,
+    FadeInOption,
+    FadeOutOption,
+    LoudnessOption,
+    NormalizeOption,
+    SampleRateOption,
+    TrimOption,
+    finish_settings,
+)
+from soundgen.commands._sound_files import FORMATS, Format, folder_made, plan_output
 from soundgen.commands._terminal import (
     DeviceOption,
     ForceOption,
@@ -23,19 +34,11 @@ from soundgen.commands._terminal import (
     print_line,
     report_error,
 )
-from soundgen.errors import ExitCode, OutputError, UsageError
+from soundgen.errors import DeviceError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from soundgen.pipelines.generate import (
-        GenerateFailure,
-        GenerateResult,
-        GenerateSettings,
-        SoundRequest,
-    )
+    from soundgen.pipelines.sound_request import GenerateFailure, GenerateResult, SoundRequest
 
-Format = Literal["wav", "flac", "ogg", "opus", "mp3"]
-
-FORMATS = ("wav", "flac", "ogg", "opus", "mp3")
 MIN_DURATION_S, MAX_DURATION_S = 0.1, 300.0
 # Drawn seeds stay short enough to type; given ones may be as large as PyTorch takes.
 DRAWN_SEEDS, MAX_SEED = 2**32, 2**63 - 1
@@ -163,6 +166,26 @@ def generate(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    trim: TrimOption = False,
+    sample_rate: SampleRateOption = None,
+    fade_in: FadeInOption = 0.0,
+    fade_out: FadeOutOption = 0.0,
+    channels: ChannelsOption = "1",
+    loudness: LoudnessOption = None,
+    normalize: NormalizeOption = False,
+    bit_depth: BitDepthOption = None,
+    plot: Annotated[
+        bool,
+        typer.Option(
+            "--plot",
+            help="Draw waveform and spectrogram beside each sound: rain.wav, rain.png.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
+    play: Annotated[
+        bool,
+        typer.Option("--play", help="Play each sound once it is written.", rich_help_panel=_OUTPUT),
+    ] = False,
     model: Annotated[
         str,
         typer.Option(
@@ -199,6 +222,21 @@ def generate(
     for option, value in (("--temperature", temperature), ("--cfg-scale", cfg_scale)):
         if not math.isfinite(value):
             raise UsageError(f"{option} {value}: not a finite number")
+    finish = finish_settings(
+        trim=trim,
+        sample_rate=sample_rate,
+        fade_in_s=fade_in,
+        fade_out_s=fade_out,
+        channels=channels,
+        loudness_lufs=loudness,
+        normalize=normalize,
+        bit_depth=bit_depth,
+        duration_s=duration_s,
+    )
+    if play:
+        from soundgen.audio.play import check_playing
+
+        check_playing()
     several = len(prompts) * variations > 1
     folder, name, suffix = plan_output(output, format_, several=several)
     if seed is None:
@@ -208,25 +246,35 @@ def generate(
         raise UsageError(f"--seed {seed}: too large for so many sounds")
 
     from soundgen.pipelines import generate as pipeline
+    from soundgen.pipelines.sound_request import GenerateSettings, SoundRequest
 
-    settings = pipeline.GenerateSettings(
-        duration_s=duration_s,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        cfg_scale=cfg_scale,
-        negative_prompt=negative_prompt,
+    pattern = SoundRequest(
+        prompt="",
+        seed=seed,
+        output=folder / (name or suffix),
+        settings=GenerateSettings(
+            duration_s=duration_s,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            cfg_scale=cfg_scale,
+            negative_prompt=negative_prompt,
+        ),
+        best_of=best_of,
+        finish=finish,
     )
-    requests = _requests(prompts, variations, best_of, seed, settings, folder, name, suffix)
-    with _folder_made(folder, needed=name is None), console_progress(quiet) as progress:
-        results = pipeline.generate(
+    requests = _requests(prompts, variations, pattern, named=name is not None, plot=plot)
+    exit_code = ExitCode.OK
+    with folder_made(folder, needed=name is None), console_progress(quiet) as progress:
+        for result in pipeline.generate(
             requests, model=model, device=device, threads=threads, force=force, progress=progress
-        )
-        failed = False
-        for result in results:
-            failed |= not _show(result, json=json, quiet=quiet)
-    if failed:
-        raise typer.Exit(ExitCode.INPUT)
+        ):
+            if not _show(result, json=json, quiet=quiet):
+                exit_code = ExitCode.INPUT
+            elif play and not _play(result.output, json=json):
+                play, exit_code = False, max(exit_code, ExitCode.DEVICE)
+    if exit_code:
+        raise typer.Exit(exit_code)
 
 
 def parse_duration(text: str) -> float | None:
@@ -248,55 +296,6 @@ def parse_duration(text: str) -> float | None:
     return duration_s
 
 
-def plan_output(
-    output: str | None, format_: Format | None, *, several: bool
-) -> tuple[Path, str | None, str]:
-    """Decide where sounds go: the folder, the file's name (None: after the prompt), the suffix.
-
-    Raises:
-        UsageError: One file is named for several sounds, or the suffix is unknown or contradicts
-            `format_`.
-    """
-    suffix = f".{format_ or 'wav'}"
-    if output is None:
-        return Path(), None, suffix
-    path = Path(output)
-    if output.endswith("/") or path.is_dir():
-        return path, None, suffix
-    if several:
-        raise UsageError(f"{output}: one file for several sounds", hint=f"name a folder: {output}/")
-    named = path.suffix.lower().removeprefix(".")
-    if named not in FORMATS:
-        raise UsageError(
-            f"{output}: no sound format has the suffix '{path.suffix}'",
-            hint=f"one of {', '.join(f'.{name}' for name in FORMATS)}",
-        )
-    if format_ is not None and format_ != named:
-        raise UsageError(f"{output}: not the suffix of --format {format_}")
-    return path.parent, path.name, path.suffix
-
-
-@contextmanager
-def _folder_made(folder: Path, *, needed: bool) -> Iterator[None]:
-    """Make the folder that was asked for; take it away again if nothing came of it."""
-    if not needed or folder.is_dir():
-        yield
-        return
-    try:
-        folder.mkdir()
-    except FileNotFoundError as error:  # a missing parent is more likely a typo than a wish
-        raise OutputError(
-            f"{folder}: the folder {folder.parent} does not exist", hint=f"mkdir -p {folder}"
-        ) from error
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror})") from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # it is not empty: the usual end
-            folder.rmdir()
-
-
 def _checked_prompt(prompt: str) -> str:
     prompt = " ".join(prompt.split())
     if not prompt:
@@ -305,47 +304,57 @@ def _checked_prompt(prompt: str) -> str:
 
 
 def _requests(
-    prompts: list[str],
-    variations: int,
-    best_of: int,
-    seed: int,
-    settings: GenerateSettings,
-    folder: Path,
-    name: str | None,
-    suffix: str,
+    prompts: list[str], variations: int, pattern: SoundRequest, *, named: bool, plot: bool
 ) -> list[SoundRequest]:
-    """List the sounds to make: prompt i, variation k with the seeds from seed + i + k N on."""
-    from soundgen.pipelines.generate import SoundRequest, prompt_slug
+    """List the sounds to make: prompt i, variation k with the seeds from seed + i + k N on.
+
+    Args:
+        prompts: What to hear.
+        variations: Of each prompt.
+        pattern: What they have in common, and the first seed; its output names the folder, and
+            the file or its suffix.
+        named: The output is the whole name; otherwise files are named after their prompts.
+        plot: Draw each.
+    """
+    from soundgen.pipelines.sound_request import prompt_slug
 
     several = len(prompts) * variations > 1
     requests: list[SoundRequest] = []
     taken: set[Path] = set()
     for row, prompt in enumerate(prompts):
         for variation in range(variations):
-            own_seed = seed + row + variation * best_of
-            stem = prompt_slug(prompt) + (f"_{own_seed}" if several else "")
-            path = folder / (name or f"{stem}{suffix}")
+            seed = pattern.seed + row + variation * pattern.best_of
+            stem = prompt_slug(prompt) + (f"_{seed}" if several else "")
+            path = pattern.output
+            if not named:
+                path = path.with_name(f"{stem}{path.name}")
             if path in taken:
                 raise UsageError(
                     f"{path}: two of the sounds would have this name",
                     hint="ask for different prompts, or use -n for variations of one",
                 )
             taken.add(path)
-            requests.append(
-                SoundRequest(
-                    prompt=prompt,
-                    seed=own_seed,
-                    output=path,
-                    settings=settings,
-                    best_of=best_of,
-                )
-            )
+            picture = path.with_suffix(".png") if plot else None
+            requests.append(replace(pattern, prompt=prompt, seed=seed, output=path, plot=picture))
     return requests
+
+
+def _play(path: Path, *, json: bool) -> bool:
+    """Play a file; return whether there is something to play it with, and say so if not."""
+    from soundgen.audio.io import read_audio
+    from soundgen.audio.play import play
+
+    try:
+        play(read_audio(path))
+    except DeviceError as error:
+        report_error(error.message, error.hint, error.exit_code, as_json=json)
+        return False
+    return True
 
 
 def _show(result: GenerateResult | GenerateFailure, *, json: bool, quiet: bool) -> bool:
     """Show one result; return whether it is one."""
-    from soundgen.pipelines.generate import GenerateFailure
+    from soundgen.pipelines.sound_request import GenerateFailure
 
     if isinstance(result, GenerateFailure):
         error = result.error
@@ -357,6 +366,8 @@ def _show(result: GenerateResult | GenerateFailure, *, json: bool, quiet: bool) 
         print_json(result)
         return True
     print_line(str(result.output))
+    if result.plot is not None:
+        note(f"drawn: {result.plot}", quiet=quiet)
     if result.skipped:
         note(f"{result.output}: made already with these settings; skipped", quiet=quiet)
     else:

@@ -30,6 +30,17 @@ _FLAGS = {
     "top_p": ("--top-p", 0.0),
     "cfg_scale": ("--cfg-scale", 3.0),
 }
+# The same for the part of them that says how it was finished.
+_FINISH_FLAGS = {
+    "trim": ("--trim", False),
+    "sample_rate": ("--sample-rate", None),
+    "fade_in_s": ("--fade-in", 0.0),
+    "fade_out_s": ("--fade-out", 0.0),
+    "channels": ("--channels", 1),
+    "loudness_lufs": ("--loudness", None),
+    "normalize": ("--normalize", False),
+    "bit_depth": ("--bit-depth", None),
+}
 
 
 def info(
@@ -85,9 +96,11 @@ def remake_command(making: Mapping[str, Any], output: str) -> str:
     words = ["--seed", str(making["seed"]), "-o", output]
     if making.get("duration_s") is not None:
         words += ["-d", _number(making["duration_s"])]
-    for key, (flag, default) in _FLAGS.items():
-        if key in making and making[key] != default:
-            words += [flag, _number(making[key])]
+    finish = making.get("finish", {})
+    for flags, values in ((_FLAGS, making), (_FINISH_FLAGS, finish)):
+        for key, (flag, default) in flags.items():
+            if key in values and values[key] != default:
+                words += [flag] if values[key] is True else [flag, _number(values[key])]
     prompt = str(making["prompt"])
     words = [*words, "--", prompt] if prompt.startswith("-") else [prompt, *words]
     return shlex.join(["soundgen", "generate", *words])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
+from soundgen.audio.plot import check_plotting
 from soundgen.errors import UsageError
 from soundgen.evaluation.codec_report import CodecReport
 from soundgen.files import atomic_path
@@ -25,11 +25,7 @@ def check_plot(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot {path}: must end in {', '.join(SUFFIXES)}")
-    if find_spec("matplotlib") is None:
-        raise UsageError(
-            "--plot needs matplotlib, which is not installed",
-            hint="pip install 'soundgen[plot]', or leave --plot out",
-        )
+    check_plotting()
 
 
 def draw_rates(report: CodecReport, path: Path) -> None:

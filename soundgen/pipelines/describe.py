@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from soundgen.codec.sgc_header import MAGIC
 from soundgen.codec.sgc_info import SgcInfo
 from soundgen.codec.sgc_info import describe as describe_sgc
 from soundgen.errors import InputError
+from soundgen.pipelines.making import read_making
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +124,6 @@ def describe_model(folder: ModelFolder) -> ModelDescription:
         license=_license(folder.path / "README.md"),
         config=folder.config,
     )
-
-
-def read_making(tags: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return what `soundgen generate` wrote into a file's comment; None for other files' tags."""
-    try:
-        making = json.loads(tags.get("comment", ""))
-    except ValueError:
-        return None
-    if not isinstance(making, dict) or not {"prompt", "seed"} <= making.keys():
-        return None
-    return making
 
 
 def _model_named(name: str) -> ModelFolder:

@@ -28,8 +28,8 @@ from soundgen.evaluation.lm_report import Inputs, LmReport, markdown
 from soundgen.evaluation.memorisation import TrainingClips
 from soundgen.evaluation.sound_set import MAX_HEARD_S
 from soundgen.files import atomic_path, folder_lock, sha256_of
-from soundgen.pipelines.generate import GenerateSettings
 from soundgen.pipelines.lm_requests import SoundRequests, list_sounds, make_sounds
+from soundgen.pipelines.sound_request import GenerateSettings
 from soundgen.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:

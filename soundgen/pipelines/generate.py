@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import time
-import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from soundgen.audio.io import check_format, probe, write_audio
-from soundgen.audio.waveform import Waveform
+from soundgen.audio.finish import FinishedSound, FinishSettings
+from soundgen.audio.io import check_format, pcm_subtype, read_audio
+from soundgen.audio.plot import check_plotting, draw_sound
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
 from soundgen.errors import CheckpointError, InputError, SoundgenError
 from soundgen.files import check_output
-from soundgen.pipelines.describe import read_making
+from soundgen.pipelines.making import find_made
+from soundgen.pipelines.sound_request import GenerateFailure, GenerateResult, SoundRequest
 from soundgen.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
@@ -26,65 +23,9 @@ if TYPE_CHECKING:
     from soundgen.pipelines.model import Model, Sound
 
 BATCH_SIZE = 8
-_MAX_SLUG = 60
 _SILENT_PEAK = 1e-3
 """-60 dB of full scale: below, a listener hears nothing."""
 _REDRAW_OFFSET = 0x9E37_79B9
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GenerateSettings:
-    """How a sound is made, seed and prompt apart."""
-
-    duration_s: float | None = None
-    """Length; `None` lets the model end the sound."""
-    temperature: float = 1.0
-    top_k: int = 100
-    top_p: float = 0.0
-    cfg_scale: float = 3.0
-    negative_prompt: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SoundRequest:
-    """One file to make: the sound of `seed`, or the best of so many that follow it."""
-
-    prompt: str
-    seed: int
-    output: Path
-    settings: GenerateSettings
-    best_of: int = 1
-
-    @property
-    def candidates(self) -> range:
-        """The seeds to choose from."""
-        return range(self.seed, self.seed + self.best_of)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GenerateResult:
-    """One file that was made, or was there already."""
-
-    output: Path
-    prompt: str
-    seed: int
-    """Of this sound, of all candidates."""
-    duration_s: float
-    model_digest: str
-    seconds_spent: float
-    best_of: int = 1
-    match: float | None = None
-    """Cosine with the prompt, as the model's matcher hears it; only where it had to choose."""
-    warning: str = ""
-    skipped: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GenerateFailure:
-    """One file of several that could not be made; the others go on."""
-
-    output: Path
-    error: SoundgenError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,15 +37,6 @@ class _Chosen:
     drawn_with: int
     """Another one, derived from `seed`, if that gave silence."""
     match: float | None = None
-
-
-def prompt_slug(prompt: str) -> str:
-    """Return a file name for a prompt that every file system takes: letters, digits, hyphens."""
-    plain = unicodedata.normalize("NFKC", prompt).lower()
-    slug = re.sub(r"[^\w]+", "-", plain).strip("-_")[:_MAX_SLUG].rstrip("-_")
-    # Windows refuses a file of these names whatever its suffix.
-    reserved = re.fullmatch(r"con|prn|aux|nul|com\d|lpt\d", slug)
-    return f"sound-{slug}" if reserved else slug or "sound"
 
 
 def generate(
@@ -146,19 +78,29 @@ def generate(
             f"{folder.path}: has no matcher, which chooses the best of several sounds",
             hint="leave out --best-of, or train one: soundgen train matcher --model MODEL",
         )
+    if any(request.plot for request in requests):
+        check_plotting()
+    sample_rate = int(folder.section("codec").get("sample_rate", 16_000))
     pending: list[SoundRequest] = []
     done: list[GenerateResult] = []
     for request in requests:
-        check_format(request.output, int(folder.section("codec").get("sample_rate", 16_000)), 1)
+        _check_file(request, sample_rate)
         earlier = None if force else _made_already(request, folder)
         if earlier is None:
             check_output(request.output, force=force)
             pending.append(request)
         else:
             done.append(earlier)
-    yield from done
+        if request.plot is not None and (earlier is None or not request.plot.exists()):
+            check_output(request.plot, force=force)
+    for found in done:
+        if found.plot is not None and not found.plot.exists():
+            draw_sound(read_audio(found.output), found.plot, found.prompt)
+        yield found
     if not pending:
         return
+    for notice in _limits([request.finish for request in pending], sample_rate):
+        progress.notice(notice)
 
     from soundgen.pipelines.model import load_model, use_threads
 
@@ -169,6 +111,29 @@ def generate(
             if isinstance(result, GenerateFailure) and len(requests) == 1:
                 raise result.error
             yield result
+
+
+def _check_file(request: SoundRequest, sample_rate: int) -> None:
+    """Refuse a format that cannot hold what the finish asks for."""
+    finish = request.finish
+    check_format(
+        request.output,
+        finish.sample_rate or sample_rate,
+        finish.channels,
+        subtype=pcm_subtype(request.output, finish.bit_depth),
+    )
+
+
+def _limits(finishes: Sequence[FinishSettings], sample_rate: int) -> Iterator[str]:
+    """Say once what a file's header promises and the model's sound does not hold."""
+    highest = max(finish.sample_rate or sample_rate for finish in finishes)
+    if highest > sample_rate:
+        yield (
+            f"{highest} Hz holds nothing above {sample_rate / 2000:g} kHz here: the model's own "
+            f"rate is {sample_rate} Hz"
+        )
+    if any(finish.channels == 2 for finish in finishes):
+        yield "two channels hold the same sound twice: the model is mono"
 
 
 def _batches(requests: Sequence[SoundRequest]) -> Iterator[list[SoundRequest]]:
@@ -214,7 +179,9 @@ def _make(
             yield GenerateFailure(output=request.output, error=made)
             continue
         try:
-            _write(model, request, made)
+            finished = _write(model, request, made)
+            if request.plot is not None:
+                draw_sound(finished.waveform, request.plot, request.prompt)
         except SoundgenError as failed:
             yield GenerateFailure(output=request.output, error=failed)
             continue
@@ -222,12 +189,15 @@ def _make(
             output=request.output,
             prompt=request.prompt,
             seed=made.seed,
-            duration_s=made.sound.duration_s,
+            duration_s=finished.waveform.duration_s,
             model_digest=model.digest,
             seconds_spent=round(spent, 3),
             best_of=request.best_of,
             match=made.match,
-            warning=_warning(model, request, made),
+            true_peak_dbtp=finished.true_peak_dbtp,
+            loudness_lufs=finished.loudness_lufs,
+            plot=request.plot,
+            warning="; ".join([*_warnings(model, request, made), *finished.warnings]),
         )
 
 
@@ -301,7 +271,7 @@ def _is_silent(sound: Sound) -> bool:
     return not float(abs(sound.samples).max(initial=0.0)) > _SILENT_PEAK
 
 
-def _warning(model: Model, request: SoundRequest, made: _Chosen) -> str:
+def _warnings(model: Model, request: SoundRequest, made: _Chosen) -> list[str]:
     warnings = []
     if request.settings.negative_prompt.strip() and request.settings.cfg_scale == 1:
         warnings.append("the negative prompt has no effect at a cfg-scale of 1 (no guidance)")
@@ -314,16 +284,7 @@ def _warning(model: Model, request: SoundRequest, made: _Chosen) -> str:
         warnings.append(
             f"seed {made.seed} gave silence; drawn again with the derived seed {made.drawn_with}"
         )
-    return "; ".join(warnings)
-
-
-def _making(request: SoundRequest, model_digest: str) -> dict[str, Any]:
-    """Return what, beside seed and machine, decides how a sound comes out."""
-    return {
-        "prompt": request.prompt,
-        **asdict(request.settings),
-        "model_digest": model_digest,
-    }
+    return warnings
 
 
 def _choice(request: SoundRequest, folder: ModelFolder) -> dict[str, Any]:
@@ -337,43 +298,30 @@ def _choice(request: SoundRequest, folder: ModelFolder) -> dict[str, Any]:
     }
 
 
-def _write(model: Model, request: SoundRequest, made: _Chosen) -> None:
-    import torch
-
-    sound = made.sound
+def _write(model: Model, request: SoundRequest, made: _Chosen) -> FinishedSound:
     making = {
-        **_making(request, model.digest),
+        **made.sound.making,
         **_choice(request, model.folder),
         # Its own, so that without --best-of it makes this very sound again.
         "seed": made.seed,
         "drawn_with": made.drawn_with,
         **({} if made.match is None else {"match": made.match}),
-        "model": model.folder.reference,
-        "device": model.device.type,
-        "dtype": "float32",
-        "threads": torch.get_num_threads(),
-        "soundgen": version("soundgen"),
     }
-    tags = {
-        "title": request.prompt,
-        "software": "soundgen",
-        "license": "CC0-1.0",
-        "comment": json.dumps(making, ensure_ascii=False),
-    }
-    write_audio(request.output, Waveform(sound.samples[None], sound.sample_rate), tags=tags)
+    return replace(made.sound, making=making).save(request.output, request.finish)
 
 
 def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult | None:
-    if not request.output.is_file():
+    wanted = {
+        "prompt": request.prompt,
+        **asdict(request.settings),
+        "model_digest": folder.model_digest,
+        "finish": asdict(request.finish),
+        **_choice(request, folder),
+    }
+    made = find_made(request.output, wanted)
+    if made is None:
         return None
-    try:
-        found = probe(request.output)
-    except InputError:
-        return None
-    making = read_making(found.tags) or {}
-    wanted = {**_making(request, folder.model_digest), **_choice(request, folder)}
-    if any(key not in making or making[key] != value for key, value in wanted.items()):
-        return None
+    found, making = made
     return GenerateResult(
         output=request.output,
         prompt=request.prompt,
@@ -383,5 +331,8 @@ def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult 
         seconds_spent=0.0,
         best_of=request.best_of,
         match=making.get("match") if request.best_of > 1 else None,
+        true_peak_dbtp=making.get("true_peak_dbtp"),
+        loudness_lufs=making.get("loudness_lufs"),
+        plot=request.plot,
         skipped=True,
     )

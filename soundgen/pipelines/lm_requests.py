@@ -9,11 +9,11 @@ from pathlib import Path
 from soundgen.checkpoint import ModelFolder
 from soundgen.data.prompt_list import JudgedPrompt
 from soundgen.errors import InputError
-from soundgen.pipelines.generate import (
+from soundgen.pipelines.generate import generate
+from soundgen.pipelines.sound_request import (
     GenerateFailure,
     GenerateSettings,
     SoundRequest,
-    generate,
     prompt_slug,
 )
 from soundgen.progress import Progress

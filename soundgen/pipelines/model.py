@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soundgen.audio.io import write_audio
+from soundgen.audio.finish import FinishedSound, FinishSettings, finish
+from soundgen.audio.io import pcm_subtype, write_audio
+from soundgen.audio.loudness import below_clipping
 from soundgen.audio.resample import resample_stream
 from soundgen.audio.waveform import Waveform
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
@@ -26,6 +30,7 @@ from soundgen.lm.config import LMConfig
 from soundgen.lm.engine import Engine, SoundPlan
 from soundgen.lm.model import LanguageModel
 from soundgen.lm.sampling import SamplingSettings
+from soundgen.pipelines.making import making_tags
 from soundgen.pipelines.model_parts import (
     build_codec,
     build_entropy,
@@ -40,7 +45,6 @@ from soundgen.training.device import resolve_device
 MAX_AUTO_S = 10.0
 """Where a sound whose length is left to the model is cut."""
 MIN_AUTO_S = 0.1
-_PEAK = 0.99
 
 
 @dataclass(frozen=True)
@@ -107,29 +111,50 @@ class Sound:
         sample_rate: Hz.
         prompt: What was asked for.
         seed: What it was drawn with.
+        making: What else makes it again: settings, model, machine. Goes into its file's tags.
     """
 
     samples: NDArray[np.float32]
     sample_rate: int
     prompt: str
     seed: int
+    making: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return len(self.samples) / self.sample_rate
 
-    def save(self, path: str | Path) -> None:
-        """Write the sound to a file; the suffix picks wav, flac, ogg, opus or mp3.
+    def save(self, path: str | Path, settings: FinishSettings | None = None) -> FinishedSound:
+        """Finish the sound and write it; the suffix picks wav, flac, ogg, opus or mp3.
+
+        Args:
+            path: Where; an existing file is replaced.
+            settings: Trim, rate, fades, level, channels, bit depth; only 5 ms of fade if `None`.
+
+        Returns:
+            What was written, how loud it is, and what of the settings could not be had.
 
         Raises:
             SoundgenError: The format is unknown or the file cannot be written.
         """
+        path, settings = Path(path), settings or FinishSettings()
+        finished = finish(Waveform(self.samples[None], self.sample_rate), settings)
+        making = {
+            "prompt": self.prompt,
+            "seed": self.seed,
+            **self.making,
+            "finish": asdict(settings),
+            "true_peak_dbtp": finished.true_peak_dbtp,
+            "loudness_lufs": finished.loudness_lufs,
+        }
         write_audio(
-            Path(path),
-            Waveform(self.samples[None], self.sample_rate),
-            tags={"title": self.prompt},
+            path,
+            finished.waveform,
+            subtype=pcm_subtype(path, settings.bit_depth),
+            tags=making_tags(making),
         )
+        return finished
 
 
 class Model:
@@ -229,17 +254,29 @@ class Model:
             raise InputError(f"duration_s must be above 0, got {duration_s}")
         if not prompts:
             return []
+        settings = settings or SamplingSettings()
         plans = self._plans(prompts, seeds, duration_s, negative_prompt)
         rate = self.language_model.config.frame_rate
         all_codes = self.engine.generate(
             plans,
-            settings or SamplingSettings(),
+            settings,
             max_frames=round(MAX_AUTO_S * rate),
             min_frames=round(MIN_AUTO_S * rate),
             on_step=on_step,
         )
+        making = {
+            "duration_s": duration_s,
+            "negative_prompt": negative_prompt,
+            **asdict(settings),
+            "model_digest": self.digest,
+            "model": self.folder.reference,
+            "device": self.device.type,
+            "dtype": "float32",
+            "threads": torch.get_num_threads(),
+            "soundgen": version("soundgen"),
+        }
         return [
-            Sound(self._render(codes, duration_s), self.sample_rate, prompt, own_seed)
+            Sound(self._render(codes, duration_s), self.sample_rate, prompt, own_seed, making)
             for codes, prompt, own_seed in zip(all_codes, prompts, seeds, strict=True)
         ]
 
@@ -279,10 +316,8 @@ class Model:
         wav = self.codec.decode(codes[None])[0, 0].numpy()
         if duration_s is not None:
             wav = wav[: max(1, round(duration_s * self.sample_rate))]
-        peak = float(np.abs(wav).max(initial=0.0))
-        if peak > _PEAK:
-            wav = wav * (_PEAK / peak)
-        return np.ascontiguousarray(wav, dtype=np.float32)
+        mono = Waveform(np.ascontiguousarray(wav[None], dtype=np.float32), self.sample_rate)
+        return np.asarray(below_clipping(mono).samples[0])
 
 
 def use_threads(threads: int | None) -> None:

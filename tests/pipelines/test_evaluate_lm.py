@@ -25,9 +25,9 @@ from soundgen.evaluation.lm_report import (
     markdown,
 )
 from soundgen.pipelines.evaluate_lm import HEARD_FILE, REPORT_FILE, evaluate_lm
-from soundgen.pipelines.generate import GenerateSettings
 from soundgen.pipelines.listening import join_recordings, pieces
 from soundgen.pipelines.model import load_matcher
+from soundgen.pipelines.sound_request import GenerateSettings
 from soundgen.progress import SilentProgress
 from tests.fixtures_audio import make_dataset
 

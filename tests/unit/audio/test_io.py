@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from soundgen.audio.io import (
     blocks_mono,
     conversion_notice,
+    pcm_subtype,
     probe,
     read_audio,
     read_mono,
@@ -68,6 +69,48 @@ def test_tags_come_back_as_they_were_written(tmp_path: Path, suffix: str) -> Non
     write_audio(path, Waveform(sweep(), 16000), tags=tags)
     assert {name: probe(path).tags.get(name) for name in tags} == tags
     assert read_audio(path).num_samples == 8000
+
+
+def test_a_wav_carries_its_tags_twice(tmp_path: Path) -> None:
+    """As INFO and as ID3: some programs read only the one, some only the other."""
+    from mutagen.wave import WAVE
+
+    tags = {"title": "rain", "comment": '{"seed": 7}', "license": "CC0-1.0"}
+    write_audio(tmp_path / "a.wav", Waveform(sweep(), 16000), tags=tags)
+    with soundfile.SoundFile(tmp_path / "a.wav") as file:
+        assert (file.title, file.comment) == ("rain", '{"seed": 7}')
+    id3 = WAVE(tmp_path / "a.wav").tags
+    assert id3["TIT2"].text == ["rain"] and id3["TXXX:license"].text == ["CC0-1.0"]
+    assert [frame.text for frame in id3.getall("COMM")] == [['{"seed": 7}']]
+
+
+@pytest.mark.parametrize(
+    ("name", "bit_depth", "subtype"),
+    [
+        ("a.wav", None, None),
+        ("a.mp3", None, None),
+        ("a.wav", 16, "PCM_16"),
+        ("a.WAV", 24, "PCM_24"),
+        ("a.wav", 32, "PCM_32"),
+        ("a.flac", 24, "PCM_24"),
+    ],
+)
+def test_bit_depths(name: str, bit_depth: int | None, subtype: str | None) -> None:
+    assert pcm_subtype(Path(name), bit_depth) == subtype
+
+
+@pytest.mark.parametrize(
+    ("name", "bit_depth", "hint"),
+    [
+        ("a.flac", 32, ".flac has 16 or 24"),
+        ("a.mp3", 16, "only wav and flac have a bit depth"),
+        ("a.ogg", 24, "only wav and flac have a bit depth"),
+    ],
+)
+def test_bit_depths_that_a_format_has_not(name: str, bit_depth: int, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"has no bit depth of {bit_depth}") as caught:
+        pcm_subtype(Path(name), bit_depth)
+    assert caught.value.hint == hint
 
 
 def test_a_file_without_tags_has_none(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from soundgen.commands.generate import parse_duration, plan_output
+from soundgen.commands._sound_files import plan_output
+from soundgen.commands.generate import parse_duration
 from soundgen.errors import UsageError
 
 
