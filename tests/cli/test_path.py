@@ -118,7 +118,8 @@ def test_stopped_training_saves_and_says_how_to_go_on(
     path: Path, number: signal.Signals, code: int
 ) -> None:
     out = path / f"stopped-{code}"
-    words = [*TRAIN_CODEC, out.name, "--set", "training.steps=100000"]
+    sets = ("--set", "training.steps=100000", "--set", "entropy.seconds=0")
+    words = [*TRAIN_CODEC, out.name, *sets]
     process = subprocess.Popen(
         [sys.executable, "-m", "soundgen", *words],
         cwd=path,
