@@ -34,7 +34,8 @@ def test_a_table_and_a_plot(
         "--opus", "none", "--plot", "r.png",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert result.stderr == "drawn: r.png\n"
+    # Before it, on a slow machine, how far the work is.
+    assert result.stderr.splitlines()[-1] == "drawn: r.png"
     assert (tmp_path / "r.png").stat().st_size > 5_000
     lines = result.stdout.splitlines()
     assert lines[0].startswith("tiny on test: 4 clips of 0.1 s or more, ")
