@@ -1,9 +1,9 @@
 """Made the files beside it, once: `python tests/golden/make.py`.
 
-Two codecs as small as they come, one of each autoencoder; in the folder of each an `example.sgc`
-and what that holds and decodes to. `tests/pipelines/test_golden.py` decodes them for ever.
-It refuses to overwrite: a change that makes these files unreadable needs another decoder beside the
-old one, not other files.
+Codecs as small as they come, one of each autoencoder, and one with an entropy model; in the folder
+of each an `example.sgc` and what that holds and decodes to. `tests/pipelines/test_golden.py`
+decodes them for ever. What is there already is left as it is: a change that makes these files
+unreadable needs another decoder beside the old one, not other files.
 
 The codecs are untrained. What they make of a sound is a sound of their own; but every part of a
 codec and of the format has its say in it.
@@ -12,6 +12,8 @@ codec and of the format has its say in it.
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +26,12 @@ from soundgen.codec.bitstream import Chunk, SgcReader
 from soundgen.codec.config import CodecConfig, SeanetConfig, SpectralConfig
 from soundgen.codec.model import Codec
 from soundgen.config import to_dict
-from soundgen.errors import OutputError
+from soundgen.data.manifest import MANIFEST_NAME, Clip, pcm16_digest, write_manifest
 from soundgen.pipelines.compress import compress
 from soundgen.pipelines.decompress import decompress
+from soundgen.pipelines.model import load_codec
+from soundgen.pipelines.recipes import EntropyTrainingConfig
+from soundgen.pipelines.train_entropy import add_entropy
 
 HERE = Path(__file__).parent
 SHARED = {"latent_dim": 4, "num_codebooks": 4, "codebook_size": 16}
@@ -39,7 +44,15 @@ CONFIGS = {
     "seanet": CodecConfig(
         autoencoder="seanet", seanet=SeanetConfig(num_filters=2, num_lstm_layers=1), **SHARED
     ),
+    "spectral_entropy": CodecConfig(
+        autoencoder="spectral",
+        spectral=SpectralConfig(encoder_dim=6, encoder_layers=1, decoder_dim=6, decoder_layers=1),
+        **SHARED,
+    ),
 }
+ENTROPY = EntropyTrainingConfig(
+    seconds=10, steps=300, batch_size=4, context_frames=4, hidden_size=8
+)
 # Two chunks, the second one short, and a last frame that is cut off.
 DURATION_S = (75 * 320 + 7 * 320 - 123) / 16_000
 RATE = 48_000  # of the original
@@ -51,7 +64,7 @@ def main() -> None:
     for name, config in CONFIGS.items():
         folder = HERE / name
         if folder.exists():
-            raise OutputError(f"{folder}: exists already, and is to stay as it is")
+            continue
         torch.manual_seed(1)
         codec = Codec(config).eval()
         with torch.no_grad():
@@ -60,18 +73,41 @@ def main() -> None:
             codec.quantizer.initialise(latents[0].t() + 0.01 * torch.randn(80, 4))
         tensors = {key: value.half() for key, value in codec.state_dict().items()}
         save_model_folder(folder, {"codec": to_dict(config)}, {"codec": tensors})
-        write_example(folder)
+        if name == "spectral_entropy":
+            fit_entropy_model(folder)
+        write_example(folder, make_sound if name in ("spectral", "seanet") else make_gated_sound)
 
 
-def write_example(folder: Path) -> None:
+def fit_entropy_model(folder: Path) -> None:
+    """Fit an entropy model on the very sound of the example, so that it has something to save."""
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name)
+        wav = make_gated_sound(16_000)
+        soundfile.write(data / "a.flac", wav, 16_000)
+        clip = Clip(
+            path="a.flac",
+            captions=("partials",),
+            tags=(),
+            category="partials",
+            duration=len(wav) / 16_000,
+            split="train",
+            recording="a",
+            sha1_pcm16=pcm16_digest(wav),
+        )
+        write_manifest(data / MANIFEST_NAME, [clip])
+        add_entropy(folder, data, ENTROPY)
+
+
+def write_example(folder: Path, make: Callable[[int], NDArray[np.float32]]) -> None:
     """Write `example.sgc`, its codes and its sound, of the codec in `folder`."""
     source, packed, back = (folder / name for name in ("in.wav", "example.sgc", "out.wav"))
-    soundfile.write(source, make_sound(RATE), RATE)
+    soundfile.write(source, make(RATE), RATE)
     list(compress([str(source)], output=str(packed), model=str(folder), device="cpu"))
     list(decompress([str(packed)], output=str(back), model=str(folder), device="cpu"))
     with packed.open("rb") as stream:
         reader = SgcReader(stream, str(packed))
-        codes = reader.codes([one for one in reader.records() if isinstance(one, Chunk)])
+        chunks = [one for one in reader.records() if isinstance(one, Chunk)]
+        codes = reader.codes(chunks, load_codec(str(folder)).coder(reader.header.n_q))
     rows = np.concatenate(codes, axis=1).tolist()
     (folder / "codes.json").write_text(json.dumps(rows) + "\n", encoding="utf-8")
     wav, rate = soundfile.read(back, dtype="int16")
@@ -88,6 +124,13 @@ def make_sound(sample_rate: int) -> NDArray[np.float32]:
     wave = 0.1 * sum(partials) * np.exp(-time) + 0.03 * rng.standard_normal(len(time))
     wave[len(wave) // 3 :][:20] += 0.5
     return np.asarray(wave, dtype=np.float32)
+
+
+def make_gated_sound(sample_rate: int) -> NDArray[np.float32]:
+    """Return `make_sound` with silence in its middle, which an entropy model foresees."""
+    wav = make_sound(sample_rate)
+    wav[round(0.4 * sample_rate) : round(1.3 * sample_rate)] = 0.0
+    return wav
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ from soundgen.checkpoint import open_model_folder
 from soundgen.codec.bitstream import Chunk, SgcReader
 from soundgen.codec.sgc_info import describe
 from soundgen.pipelines.decompress import DecompressedFile, decompress
+from soundgen.pipelines.model import load_codec
 from tests.conftest import REPOSITORY
 
 GOLDEN = REPOSITORY / "tests" / "golden"
 DIGESTS = {
     "seanet": "4becbc4055dfb86b59005db8c4f410e9ed375a99e40b91f91904f9cda7095643",
     "spectral": "a79cf37226e859fe54acd60e2af03842bb94e1da3f71170c43836f1a2aa862aa",
+    "spectral_entropy": "f7952ef2f4e6d11838fd6d5950fcd580c18ef998570524333cd10d7e53e07750",
 }
 NUM_SAMPLES = 75 * 320 + 7 * 320 - 123
 
@@ -42,14 +44,20 @@ def test_the_files_are_the_ones_that_were_made(name: str) -> None:
         1,
     )
     assert (info.n_q, info.bits_per_code, info.hop_length, info.chunk_frames) == (4, 4, 320, 75)
-    assert not info.entropy_coded
+    assert info.entropy_coded == (name == "spectral_entropy")
 
 
 @pytest.mark.parametrize("name", sorted(DIGESTS))
 def test_codes_are_exact(name: str) -> None:
     data = (GOLDEN / name / "example.sgc").read_bytes()
     reader = SgcReader(io.BytesIO(data), name)
-    codes = reader.codes([one for one in reader.records() if isinstance(one, Chunk)])
+    chunks = [one for one in reader.records() if isinstance(one, Chunk)]
+    coder = load_codec(str(GOLDEN / name)).coder(4)
+    assert (coder is not None) == reader.header.entropy_coded
+    assert any(len(one.payload) < reader.header.packed_bytes(one.num_frames) for one in chunks) == (
+        coder is not None
+    )
+    codes = reader.codes(chunks, coder)
     assert [part.shape for part in codes] == [(4, 75), (4, 7)]
     expected = json.loads((GOLDEN / name / "codes.json").read_text(encoding="utf-8"))
     np.testing.assert_array_equal(np.concatenate(codes, axis=1), expected)
