@@ -20,11 +20,8 @@ from torch.nn import functional as F
 from soundgen.config import from_dict, to_dict
 from soundgen.errors import CheckpointError, InputError
 from soundgen.evaluation.hearing import (
-    LogMel,
-    bands_left,
-    convolution_blocks,
+    Ear,
     cut_segments,
-    pool_spectrum,
     segment_levels_db,
     worth_hearing,
 )
@@ -76,7 +73,7 @@ class ClassifierConfig:
     dropout: float = 0.2
 
 
-class SoundClassifier(nn.Module):
+class SoundClassifier(Ear):
     """Log-mel spectrum -> four strided convolution blocks -> mean and maximum over time -> class.
 
     Args:
@@ -84,20 +81,10 @@ class SoundClassifier(nn.Module):
     """
 
     def __init__(self, config: ClassifierConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.config = config
-        self.log_mel = LogMel(
-            sample_rate=config.sample_rate,
-            window=config.window,
-            hop_length=config.hop_length,
-            num_mels=config.num_mels,
-            range_db=config.range_db,
-        )
-        self.blocks = convolution_blocks(config.channels)
-        width = config.channels[-1]
-        self.frame = nn.Linear(width * bands_left(config.num_mels, len(config.channels)), width)
         self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear(2 * width, len(config.classes))
+        self.output = nn.Linear(2 * self.width, len(config.classes))
 
     def magnitudes(self, wav: Tensor) -> Tensor:
         """Return the mel magnitudes of whole clips.
@@ -129,7 +116,7 @@ class SoundClassifier(nn.Module):
 
     def features(self, spectrum: Tensor) -> Tensor:
         """Return what the output layer sees of segments `[B, M, L]`: `[B, 2 * D]`, at least 0."""
-        return pool_spectrum(spectrum, self.blocks, self.frame)
+        return self.pooled(spectrum)
 
     @torch.no_grad()
     def probabilities(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:

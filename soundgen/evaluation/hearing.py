@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 import torchaudio.functional
@@ -64,7 +65,71 @@ class LogMel(nn.Module):
         return (decibels / self.range_db).clamp(min=-1.0)
 
 
-def convolution_blocks(channels: Sequence[int]) -> nn.Sequential:
+class HearingConfig(Protocol):
+    """What of a network's config its ear is built from."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    @property
+    def window(self) -> int:
+        """STFT window, samples."""
+
+    @property
+    def hop_length(self) -> int:
+        """Samples from one STFT frame to the next."""
+
+    @property
+    def num_mels(self) -> int:
+        """Mel bands M."""
+
+    @property
+    def range_db(self) -> float:
+        """Depth below the loudest point that is heard."""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Width of the convolution blocks."""
+
+
+class Ear(nn.Module):
+    """Log-mel spectrum -> strided convolution blocks -> mean and maximum over time.
+
+    Args:
+        config: Features and sizes.
+    """
+
+    def __init__(self, config: HearingConfig) -> None:
+        super().__init__()
+        self.log_mel = LogMel(
+            sample_rate=config.sample_rate,
+            window=config.window,
+            hop_length=config.hop_length,
+            num_mels=config.num_mels,
+            range_db=config.range_db,
+        )
+        self.blocks = _convolution_blocks(config.channels)
+        self.width = config.channels[-1]
+        """D."""
+        bands = _bands_left(config.num_mels, len(config.channels))
+        self.frame = nn.Linear(self.width * bands, self.width)
+
+    def pooled(self, spectrum: Tensor) -> Tensor:
+        """Return one vector a segment.
+
+        Args:
+            spectrum: `[B, M, L]` in [-1, 0], see `LogMel`.
+
+        Returns:
+            `[B, 2 * D]`, at least 0.
+        """
+        hidden = self.blocks(spectrum[:, None] * 4 + 2)
+        frames = F.relu(self.frame(hidden.flatten(1, 2).transpose(1, 2)))  # [B, L', D]
+        return torch.cat([frames.mean(dim=1), frames.amax(dim=1)], dim=1)
+
+
+def _convolution_blocks(channels: Sequence[int]) -> nn.Sequential:
     """Return blocks that halve bands and frames each: `[B, 1, M, L]` -> `[B, D, M', L']`."""
     blocks: list[nn.Module] = []
     width = 1
@@ -81,27 +146,11 @@ def convolution_blocks(channels: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*blocks)
 
 
-def bands_left(num_mels: int, num_blocks: int) -> int:
+def _bands_left(num_mels: int, num_blocks: int) -> int:
     """Return how many bands M' the blocks leave of `num_mels`."""
     for _ in range(num_blocks):
         num_mels = (num_mels + 1) // 2
     return num_mels
-
-
-def pool_spectrum(spectrum: Tensor, blocks: nn.Module, frame: nn.Module) -> Tensor:
-    """Return one vector a segment: mean and maximum over its frames.
-
-    Args:
-        spectrum: `[B, M, L]` in [-1, 0], see `LogMel`.
-        blocks: From `convolution_blocks`.
-        frame: From the D M' values of a frame to D.
-
-    Returns:
-        `[B, 2 * D]`, at least 0.
-    """
-    hidden = blocks(spectrum[:, None] * 4 + 2)
-    frames = F.relu(frame(hidden.flatten(1, 2).transpose(1, 2)))  # [B, L', D]
-    return torch.cat([frames.mean(dim=1), frames.amax(dim=1)], dim=1)
 
 
 def cut_segments(magnitudes: Tensor, length: int) -> Tensor:

@@ -17,11 +17,8 @@ from torch.nn import functional as F
 
 from soundgen.errors import InputError
 from soundgen.evaluation.hearing import (
-    LogMel,
-    bands_left,
-    convolution_blocks,
+    Ear,
     cut_segments,
-    pool_spectrum,
     segment_levels_db,
     worth_hearing,
 )
@@ -38,7 +35,7 @@ _MAX_SCALE = 100.0
 """CLIP (Radford et al. 2021): where the learned temperature starts, and how sharp it may get."""
 
 
-class Matcher(nn.Module):
+class Matcher(Ear):
     """Audio tower and text projection; similarities are cosines.
 
     Embedding is exact about level (a sound and the same at a tenth of its level give the same
@@ -50,18 +47,9 @@ class Matcher(nn.Module):
     """
 
     def __init__(self, config: MatcherConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.config = config
-        self.log_mel = LogMel(
-            sample_rate=config.sample_rate,
-            window=config.window,
-            hop_length=config.hop_length,
-            num_mels=config.num_mels,
-            range_db=config.range_db,
-        )
-        self.blocks = convolution_blocks(config.channels)
-        width = config.channels[-1]
-        self.frame = nn.Linear(width * bands_left(config.num_mels, len(config.channels)), width)
+        width = self.width
         self.audio_head = nn.Sequential(
             nn.Dropout(config.dropout),
             nn.Linear(2 * width, 2 * width),
@@ -103,8 +91,7 @@ class Matcher(nn.Module):
         Returns:
             `[B, D]`, each of length 1.
         """
-        pooled = pool_spectrum(spectrum, self.blocks, self.frame)
-        return F.normalize(self.audio_head(pooled), dim=1)
+        return F.normalize(self.audio_head(self.pooled(spectrum)), dim=1)
 
     def embed_text(self, vectors: Tensor) -> Tensor:
         """Embed texts.
