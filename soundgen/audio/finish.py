@@ -127,9 +127,8 @@ def finish(waveform: Waveform, settings: FinishSettings) -> FinishedSound:
                         waveform.sample_rate)  # fmt: skip
     loudness = None
     if settings.loudness_lufs is not None:
-        waveform, warning = level_to(waveform, settings.loudness_lufs)
+        waveform, loudness, warning = level_to(waveform, settings.loudness_lufs)
         warnings += [warning] if warning else []
-        loudness = loudness_lufs(waveform)
         loudness = None if loudness is None else round(loudness, 2)
     elif settings.normalize:
         waveform = normalize(waveform)
@@ -176,7 +175,7 @@ def normalize(waveform: Waveform) -> Waveform:
     return amplify(waveform, _ratio(NORMALIZED_PEAK_DBFS) / peak) if peak > 0 else waveform
 
 
-def level_to(waveform: Waveform, target_lufs: float) -> tuple[Waveform, str]:
+def level_to(waveform: Waveform, target_lufs: float) -> tuple[Waveform, float | None, str]:
     """Give a sound a loudness, as far as its true peak stays below the ceiling.
 
     Where a loudness is not defined, the true peak is brought to the ceiling instead.
@@ -186,41 +185,51 @@ def level_to(waveform: Waveform, target_lufs: float) -> tuple[Waveform, str]:
         target_lufs: LUFS.
 
     Returns:
-        The sound, and what is to be said of it: empty if the loudness was reached within
-        `LOUDNESS_TOLERANCE_LU`.
+        The sound, its loudness in LUFS if it has one, and what is to be said of it: empty if the
+        loudness was reached within `LOUDNESS_TOLERANCE_LU`.
     """
     room_db = TRUE_PEAK_CEILING_DBTP - true_peak_dbtp(waveform)
-    if loudness_lufs(waveform) is None:
+    measured = loudness_lufs(waveform)
+    if measured is None:
         short = waveform.duration_s < MIN_LOUDNESS_S
         why = f"shorter than {MIN_LOUDNESS_S:g} s" if short else "so quiet"
+        levelled = amplify(waveform, _ratio(room_db)) if math.isfinite(room_db) else waveform
         return (
-            amplify(waveform, _ratio(room_db)) if math.isfinite(room_db) else waveform,
+            levelled,
+            loudness_lufs(levelled),
             f"loudness is not defined for a sound {why}; its true peak was set to "
             f"{TRUE_PEAK_CEILING_DBTP:g} dBTP instead",
         )
-    gain_db = min(room_db, _gain_to(waveform, target_lufs))
-    levelled = amplify(waveform, _ratio(gain_db))
-    reached = loudness_lufs(levelled)
+    gain_db, reached = _gain_to(waveform, measured, target_lufs)
+    held_back = gain_db >= room_db
+    levelled = amplify(waveform, _ratio(min(gain_db, room_db)))
+    if held_back:
+        reached = loudness_lufs(levelled)
     if reached is not None and abs(reached - target_lufs) <= LOUDNESS_TOLERANCE_LU:
-        return levelled, ""
+        return levelled, reached, ""
     shown = "below what can be measured" if reached is None else f"{reached:.1f} LUFS"
     why = (
         f"more would pass the true-peak ceiling of {TRUE_PEAK_CEILING_DBTP:g} dBTP"
-        if gain_db == room_db
+        if held_back
         else "its parts lie at the meter's gate"
     )
-    return levelled, f"loudness is {shown}, not {target_lufs:g}: {why}"
+    return levelled, reached, f"loudness is {shown}, not {target_lufs:g}: {why}"
 
 
-def _gain_to(waveform: Waveform, target_lufs: float) -> float:
-    """Return the gain in dB that gives a sound of some loudness the loudness of `target_lufs`."""
+def _gain_to(
+    waveform: Waveform, measured: float | None, target_lufs: float
+) -> tuple[float, float | None]:
+    """Return the gain in dB that gives a sound the loudness of `target_lufs`, and what it gives.
+
+    `measured` is its loudness as it is.
+    """
     gain_db = 0.0
     for _ in range(_MAX_LEVEL_PASSES):
-        measured = loudness_lufs(amplify(waveform, _ratio(gain_db)))
         if measured is None or abs(target_lufs - measured) <= _LEVEL_PRECISION_LU:
             break
         gain_db += target_lufs - measured
-    return gain_db
+        measured = loudness_lufs(amplify(waveform, _ratio(gain_db)))
+    return gain_db, measured
 
 
 def _ratio(decibels: float) -> float:
