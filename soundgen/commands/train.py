@@ -31,6 +31,13 @@ app = typer.Typer(
     no_args_is_help=True, help="Train a codec, a language model over its codes, and a matcher."
 )
 
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", metavar="NAME|FILE", help="Shipped name or a TOML file.")
+]
+DataOption = Annotated[
+    Path,
+    typer.Option("--data", metavar="DATA", help="Folder that `soundgen dataset prepare` made."),
+]
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Run folder; holds the trained model folder.")
 ]
@@ -60,13 +67,8 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 @app.command()
 def codec(
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="NAME|FILE", help="Shipped name or a TOML file.")
-    ],
-    data: Annotated[
-        Path,
-        typer.Option("--data", metavar="DATA", help="Folder that `soundgen dataset prepare` made."),
-    ],
+    recipe: RecipeOption,
+    data: DataOption,
     out: OutOption,
     set_: SetOption = None,
     init: InitOption = None,
@@ -111,9 +113,7 @@ def codec(
 
 @app.command()
 def lm(
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="NAME|FILE", help="Shipped name or a TOML file.")
-    ],
+    recipe: RecipeOption,
     data: Annotated[
         Path,
         typer.Option(
@@ -165,13 +165,8 @@ def lm(
 
 @app.command()
 def matcher(
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="NAME|FILE", help="Shipped name or a TOML file.")
-    ],
-    data: Annotated[
-        Path,
-        typer.Option("--data", metavar="DATA", help="Folder that `soundgen dataset prepare` made."),
-    ],
+    recipe: RecipeOption,
+    data: DataOption,
     out: OutOption,
     model: Annotated[
         str | None,
@@ -200,11 +195,15 @@ def matcher(
     rest = [] if model is None else ["--model", model]
     again = _resume_command("matcher", recipe, data, out, set_, max_time, device, rest)
     from soundgen.pipelines.recipes import load_recipe
+
+    loaded = load_recipe("matcher", recipe, set_ or [])
+    if not dry_run:
+        check_run_folder(out, resume=resume)
     from soundgen.pipelines.train_matcher import train_matcher
 
     with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
         report = train_matcher(
-            load_recipe("matcher", recipe, set_ or []),
+            loaded,
             data=data,
             out=out,
             model=model,

@@ -59,6 +59,8 @@ def heavy_imports(*arguments: str, cwd: Path) -> list[str]:
         ["train", "codec", "--recipe", "none", "--data", "data", "--out", "new"],
         ["train", "codec", "--recipe", "tiny", "--data", "data", "--out", "taken"],
         ["train", "lm", "--recipe", "tiny", "--data", "c", "--codec", "c", "--out", "taken"],
+        ["train", "matcher", "--recipe", "none", "--data", "data", "--out", "new"],
+        ["train", "matcher", "--recipe", "tiny", "--data", "data", "--out", "taken"],
         ["eval", "codec", "--help"],
         ["eval", "codec", "--data", "missing", "--n-q", "2;3"],
         ["eval", "codec", "--data", "missing", "--n-q", "1", "--plot", "rates.png"],
