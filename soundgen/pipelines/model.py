@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from soundgen.pipelines.model_parts import (
     build_entropy,
     build_matcher,
     build_text_encoder,
+    check_matcher,
     load_weights,
 )
 from soundgen.pipelines.pool import default_jobs
@@ -183,7 +185,8 @@ class Model:
         load_weights(language_model, folder, "lm")
         self.language_model = language_model.to(device).eval()
         self.text_encoder = build_text_encoder(folder)
-        self.matcher = build_matcher(folder, device) if folder.has("matcher") else None
+        if folder.has("matcher"):
+            check_matcher(folder)
         self.engine = Engine(
             self.language_model, max_text_tokens=self.text_encoder.config.max_tokens
         )
@@ -192,6 +195,11 @@ class Model:
     def digest(self) -> str:
         """SHA-256 over all that shapes a sound; hex."""
         return self.folder.model_digest
+
+    @cached_property
+    def matcher(self) -> Matcher | None:
+        """What compares its sounds with texts, `None` if it has none; built when first needed."""
+        return build_matcher(self.folder, self.device) if self.folder.has("matcher") else None
 
     @property
     def sample_rate(self) -> int:

@@ -65,16 +65,20 @@ def build_matcher(folder: ModelFolder, device: torch.device) -> Matcher:
     Raises:
         CheckpointError: It belongs to another text encoder, or does not fit its section.
     """
+    matcher = Matcher(check_matcher(folder))
+    load_weights(matcher, folder, "matcher")
+    return matcher.to(device).eval()
+
+
+def check_matcher(folder: ModelFolder) -> MatcherConfig:
+    """Return the matcher's config; `CheckpointError` if it is wrong or for another text encoder."""
     section = dict(folder.section("matcher"))
     if section.pop("text_encoder_sha256", None) != folder.section("text_encoder").get("sha256"):
         raise CheckpointError(
             f"{folder.path}: its matcher was trained with another text encoder",
             hint="train a matcher with this one: soundgen train matcher --model MODEL",
         )
-    config = from_dict(MatcherConfig, section, f"{folder.path}: matcher")
-    matcher = Matcher(config)
-    load_weights(matcher, folder, "matcher")
-    return matcher.to(device).eval()
+    return from_dict(MatcherConfig, section, f"{folder.path}: matcher")
 
 
 def load_weights(module: nn.Module, folder: ModelFolder, part: str) -> None:
