@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
+from soundgen.audio.extras import require_extra
 from soundgen.audio.waveform import Waveform
-from soundgen.errors import DeviceError, UsageError
+from soundgen.errors import DeviceError
 
 
 def check_playing() -> None:
@@ -14,11 +13,7 @@ def check_playing() -> None:
     Raises:
         UsageError: It is.
     """
-    if find_spec("sounddevice") is None:
-        raise UsageError(
-            "--play needs sounddevice, which is not installed",
-            hint="pip install 'soundgen[play]', or leave --play out",
-        )
+    require_extra("play", "--play", "leave --play out")
 
 
 def play(waveform: Waveform) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundgen.audio.extras import require_extra
 from soundgen.audio.resample import to_mono
 from soundgen.audio.waveform import Waveform
-from soundgen.errors import UsageError
 from soundgen.files import atomic_path
 
 _WINDOW_S = 0.032
@@ -27,11 +26,7 @@ def check_plotting() -> None:
     Raises:
         UsageError: It is.
     """
-    if find_spec("matplotlib") is None:
-        raise UsageError(
-            "--plot needs matplotlib, which is not installed",
-            hint="pip install 'soundgen[plot]', or leave --plot out",
-        )
+    require_extra("plot", "--plot", "leave --plot out")
 
 
 def draw_sound(waveform: Waveform, path: Path, title: str) -> None:

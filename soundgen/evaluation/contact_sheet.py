@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundgen.audio.extras import require_extra
 from soundgen.audio.waveform import Waveform
-from soundgen.errors import UsageError
 from soundgen.files import atomic_path
 
 _WINDOW = 512
@@ -40,11 +39,7 @@ def check_sheet() -> None:
     Raises:
         UsageError: matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise UsageError(
-            "the contact sheet needs matplotlib, which is not installed",
-            hint="pip install 'soundgen[plot]', or use --no-sheet",
-        )
+    require_extra("plot", "the contact sheet", "use --no-sheet")
 
 
 def draw_sheet(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from soundgen.audio.finish import FinishedSound, FinishSettings
 from soundgen.audio.io import check_format, pcm_subtype, read_audio
 from soundgen.audio.plot import check_plotting, draw_sound
+from soundgen.audio.silence import SILENT_PEAK
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
 from soundgen.errors import CheckpointError, InputError, SoundgenError
 from soundgen.files import check_output
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from soundgen.pipelines.model import Model, Sound
 
 BATCH_SIZE = 8
-_SILENT_PEAK = 1e-3
-"""-60 dB of full scale: below, a listener hears nothing."""
 _REDRAW_OFFSET = 0x9E37_79B9
 
 
@@ -268,7 +267,7 @@ def _draw(
 
 def _is_silent(sound: Sound) -> bool:
     # NaN compares as not above anything, so it counts as silent too.
-    return not float(abs(sound.samples).max(initial=0.0)) > _SILENT_PEAK
+    return not float(abs(sound.samples).max(initial=0.0)) > SILENT_PEAK
 
 
 def _warnings(model: Model, request: SoundRequest, made: _Chosen) -> list[str]:
