@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Two tests run at once, and models so small gain nothing from a second thread each. Set before
 # anything imports torch; the programs that the tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def said(stderr: str) -> list[str]:
+    """Return the lines on stderr but for counts of progress, which only a slow machine shows."""
+    return [line for line in stderr.splitlines() if not re.fullmatch(r".+: \d+(/\d+)?", line)]
 
 
 class RunSoundgen(Protocol):

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from soundgen.pipelines.search_index import read_index
-from tests.conftest import RunSoundgen
+from tests.conftest import RunSoundgen, said
 from tests.fixtures_audio import RATE, make_sound, make_sounds
 from tests.fixtures_codec import make_tiny_codec
 
@@ -33,11 +33,6 @@ def library(tmp_path: Path) -> Path:
     (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(200))
     (folder / "song.als").write_bytes(bytes(range(256)))
     return folder
-
-
-def said(stderr: str) -> list[str]:
-    """Return the lines on stderr but for progress, which a slow machine gets to see."""
-    return [line for line in stderr.splitlines() if not line.startswith("listening: ")]
 
 
 def test_finds_names_what_is_broken_and_remembers(
