@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,18 +40,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The file cannot be created or written (permissions, disk full).
     """
+    temporary = path.parent / f".soundgen-{secrets.token_hex(8)}{path.suffix}"
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".soundgen-", suffix=path.suffix)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        # Created where `finally` already watches: Ctrl-C may come between any two instructions.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        # mkstemp makes private files; give the result the mode that open() would have given.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
