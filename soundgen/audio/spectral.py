@@ -50,7 +50,12 @@ def to_log(magnitude: Tensor) -> Tensor:
 def mel_magnitude(wav: Tensor, window: int, *, sample_rate: int) -> Tensor:
     """Return the mel magnitudes of `wav` `[B, T]`, `[B, M, frames]`, hop window / 4."""
     magnitude = stft_magnitude(wav, window, hop_length=window // 4)
-    return _mel_bank(window, num_mels_for(window), sample_rate, wav.device) @ magnitude
+    return to_mel(magnitude, window, sample_rate=sample_rate)
+
+
+def to_mel(magnitude: Tensor, window: int, *, sample_rate: int) -> Tensor:
+    """Sum STFT magnitudes `[B, bins, frames]` of `window` samples to mel bands `[B, M, frames]`."""
+    return _mel_bank(window, num_mels_for(window), sample_rate, magnitude.device) @ magnitude
 
 
 @lru_cache(maxsize=32)

@@ -71,19 +71,61 @@ class SpectralConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MagnitudeConfig:
+    """Frame-rate ConvNeXt autoencoder of log-magnitudes; phases by Griffin and Lim's rounds."""
+
+    encoder_dim: int = 256
+    encoder_layers: int = 4
+    decoder_dim: int = 320
+    decoder_layers: int = 6
+    expansion: float = 3.0
+    """Width of a block's hidden layer over its own."""
+    kernel_size: int = 7
+    lookahead_frames: int = 1
+    """Frames to the right that each block's convolution sees."""
+    wide_n_fft: int = 2048
+    """Window of what only the encoder sees, samples."""
+    long_n_fft: int = 1280
+    """Window of the magnitudes that tell partials apart, samples; one a frame."""
+    short_n_fft: int = 320
+    """Window of the magnitudes that tell when, samples; `short_rows` a frame."""
+    short_rows: int = 4
+    rounds: int = 8
+    """Of alternating projections, each through both windows."""
+    layer_scale: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuse sizes below one and windows that do not centre on their hop."""
+        for size in ("encoder_dim", "encoder_layers", "decoder_dim", "decoder_layers"):
+            _at_least(self, size, 1)
+        for size in ("kernel_size", "short_rows", "rounds"):
+            _at_least(self, size, 1)
+        if not 0 < self.expansion < math.inf:
+            raise ValueError(f"expansion must be above 0, got {self.expansion}")
+        for name in ("wide_n_fft", "long_n_fft", "short_n_fft"):
+            if getattr(self, name) % 2:
+                raise ValueError(f"{name} must be even, got {getattr(self, name)}")
+        if not 0 <= self.lookahead_frames < self.kernel_size:
+            raise ValueError(
+                f"lookahead_frames must be in [0, kernel_size), got {self.lookahead_frames}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CodecConfig:
     """A neural codec: an autoencoder around a residual vector quantizer."""
 
-    autoencoder: Literal["seanet", "spectral"]
+    autoencoder: Literal["seanet", "spectral", "magnitude"]
     sample_rate: int = 16_000
     """Hz."""
     strides: tuple[int, ...] = (2, 4, 5, 8)
-    """Downsampling of each SEANet stage; their product is `hop_length` for both autoencoders."""
+    """Downsampling of each SEANet stage; their product is `hop_length` for all autoencoders."""
     latent_dim: int = 128
     num_codebooks: int = 8
     codebook_size: int = 1024
     seanet: SeanetConfig = field(default_factory=SeanetConfig)
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
+    magnitude: MagnitudeConfig = field(default_factory=MagnitudeConfig)
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
@@ -97,6 +139,24 @@ class CodecConfig:
             for name in ("analysis_n_fft", "synthesis_n_fft"):
                 if getattr(self.spectral, name) < self.hop_length:
                     raise ValueError(f"spectral.{name} must be at least {self.hop_length}")
+        if self.autoencoder == "magnitude":
+            self._check_magnitude()
+
+    def _check_magnitude(self) -> None:
+        spec = self.magnitude
+        if self.hop_length % spec.short_rows:
+            raise ValueError(f"magnitude.short_rows must divide the hop, {self.hop_length}")
+        # Each sample in two windows or more, or it has no other window to agree with.
+        for name, hop in (
+            ("wide_n_fft", self.hop_length),
+            ("long_n_fft", 2 * self.hop_length),
+            ("short_n_fft", 2 * self.hop_length // spec.short_rows),
+        ):
+            if getattr(spec, name) < hop:
+                raise ValueError(f"magnitude.{name} must be at least {hop}")
+        features = spec.long_n_fft // 2 + 1 + spec.short_rows * (spec.short_n_fft // 2 + 1)
+        if self.latent_dim > features:
+            raise ValueError(f"latent_dim must be at most {features}, the log-magnitudes of a frame")
 
     @property
     def hop_length(self) -> int:

@@ -77,6 +77,15 @@ def magnitude_loss(ours: MelSpectra, theirs: MelSpectra, *, windows: Sequence[in
     return torch.stack(terms).mean()
 
 
+def bin_loss(ours: Tensor, theirs: Tensor) -> Tensor:
+    """L1 distance of log-magnitudes bin by bin, any shape: where partials are, not only how much.
+
+    The floor is ten times that of mel bands, each of which sums several bins.
+    """
+    floor = 10 * LOG_FLOOR
+    return ((ours + floor).log() - (theirs + floor).log()).abs().mean()
+
+
 def generator_loss(fake: list[Verdict]) -> Tensor:
     """l_g: hinge loss of the decoder against every scale's logits."""
     return torch.stack([F.relu(1 - verdict.logits).mean() for verdict in fake]).mean()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from soundgen.codec.config import CodecConfig
+from soundgen.codec.magnitude import MagnitudeDecoder, MagnitudeEncoder
 from soundgen.codec.quantizer import ResidualVectorQuantizer
 from soundgen.codec.seanet import SeanetDecoder, SeanetEncoder
 from soundgen.codec.spectral import SpectralDecoder, SpectralEncoder
@@ -18,8 +19,9 @@ from soundgen.errors import ShapeError
 class CodecOutput(NamedTuple):
     """What training needs of one pass."""
 
-    wav: Tensor
-    """float32 `[B, 1, T]`."""
+    decoded: Tensor
+    """What the losses compare: `wav` float32 `[B, 1, T]`, of `magnitude` its log-magnitudes
+    `[B, L, F]`."""
     codes: Tensor
     """int64 `[B, K, L]`, empty while the quantizer is left out."""
     commitment: Tensor
@@ -38,11 +40,14 @@ class Codec(nn.Module):
     def __init__(self, config: CodecConfig, *, training_form: bool = False) -> None:
         super().__init__()
         self.config = config
-        self.encoder: SeanetEncoder | SpectralEncoder
-        self.decoder: SeanetDecoder | SpectralDecoder
+        self.encoder: SeanetEncoder | SpectralEncoder | MagnitudeEncoder
+        self.decoder: SeanetDecoder | SpectralDecoder | MagnitudeDecoder
         if config.autoencoder == "seanet":
             self.encoder = SeanetEncoder(config, use_weight_norm=training_form)
             self.decoder = SeanetDecoder(config, use_weight_norm=training_form)
+        elif config.autoencoder == "magnitude":
+            self.encoder = MagnitudeEncoder(config)
+            self.decoder = MagnitudeDecoder(config)
         else:
             self.encoder = SpectralEncoder(config)
             self.decoder = SpectralDecoder(config)
@@ -63,9 +68,15 @@ class Codec(nn.Module):
         latents = self.encoder(wav)
         if not quantize:
             empty = torch.zeros(len(wav), 0, latents.shape[2], dtype=torch.int64)
-            return CodecOutput(self.decoder(latents), empty, latents.new_zeros(()))
+            return CodecOutput(self._decoded(latents), empty, latents.new_zeros(()))
         quantized = self.quantizer(latents, n_q)
-        return CodecOutput(self.decoder(quantized.latents), quantized.codes, quantized.commitment)
+        return CodecOutput(self._decoded(quantized.latents), quantized.codes, quantized.commitment)
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        if isinstance(self.decoder, MagnitudeDecoder):
+            return self.decoder.predict(latents)
+        decoded: Tensor = self.decoder(latents)
+        return decoded
 
     @torch.no_grad()
     def encode(self, wav: Tensor, n_q: int | None = None) -> Tensor:

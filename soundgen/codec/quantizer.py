@@ -16,6 +16,10 @@ from torch.nn import functional as F
 from soundgen.errors import ShapeError
 
 
+NUM_PATHS = 4
+"""Of the beam search that encodes. 16 gained a fifth of what 4 gain over 1."""
+
+
 class QuantizedLatents(NamedTuple):
     """What training needs of one quantization."""
 
@@ -73,16 +77,33 @@ class ResidualVectorQuantizer(nn.Module):
         """Return the entries of codebook `k`, `[V, D]`."""
         return self.embedding_sum[k] / self.usage[k].clamp(min=1e-5)[:, None]
 
-    def encode(self, latents: Tensor, n_q: int | None = None) -> Tensor:
-        """Quantize `latents` `[B, D, L]` to codes int64 `[B, n_q, L]`, coarsest first."""
-        residual = latents.transpose(1, 2)
-        codes = []
+    def encode(
+        self, latents: Tensor, n_q: int | None = None, *, num_paths: int = NUM_PATHS
+    ) -> Tensor:
+        """Quantize `latents` `[B, D, L]` to codes int64 `[B, n_q, L]`, coarsest first.
+
+        The nearest entry is not always the best one for the stages that follow, so the best
+        `num_paths` choices are kept at each stage (beam search, as for the multi-stage vector
+        quantizers of speech coding: LeBlanc et al. 1993). That is worth about one more codebook
+        in eight and changes nothing for the decoder.
+        """
+        vectors = latents.transpose(1, 2).flatten(0, 1)  # [N, D], N = B * L
+        residuals = vectors[:, None]  # [N, paths, D]
+        chosen = torch.zeros(len(vectors), 1, 0, dtype=torch.int64, device=vectors.device)
         for k in range(self.num_codebooks if n_q is None else n_q):
             entries = self.codebook(k)
-            code = nearest(residual, entries)
-            residual = residual - F.embedding(code, entries)
-            codes.append(code)
-        return torch.stack(codes, dim=1)
+            distances = (residuals**2).sum(2, keepdim=True) + _relative_distances(
+                residuals, entries
+            )
+            candidates = distances.flatten(1)
+            kept = min(num_paths, candidates.shape[1])
+            best = candidates.topk(kept, dim=1, largest=False, sorted=True).indices
+            path, code = best // self.codebook_size, best % self.codebook_size
+            before = residuals.gather(1, path[:, :, None].expand(-1, -1, residuals.shape[2]))
+            residuals = before - F.embedding(code, entries)
+            history = chosen.gather(1, path[:, :, None].expand(-1, -1, chosen.shape[2]))
+            chosen = torch.cat([history, code[:, :, None]], dim=2)
+        return chosen[:, 0].reshape(len(latents), latents.shape[2], -1).transpose(1, 2)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Sum the entries that `codes` int64 `[B, n_q, L]` name, to `[B, D, L]`.
@@ -179,9 +200,12 @@ class ResidualVectorQuantizer(nn.Module):
 
 def nearest(vectors: Tensor, entries: Tensor) -> Tensor:
     """Return the index int64 `[...]` of the entry `[V, D]` closest to each vector `[..., D]`."""
-    # |v|^2 is the same for all entries, so it is left out.
-    distances = (entries**2).sum(1) - 2 * vectors @ entries.t()
-    return distances.argmin(dim=-1)
+    return _relative_distances(vectors, entries).argmin(dim=-1)
+
+
+def _relative_distances(vectors: Tensor, entries: Tensor) -> Tensor:
+    """Return |v - e|^2 less |v|^2, which is the same for all entries, `[..., V]`."""
+    return (entries**2).sum(1) - 2 * vectors @ entries.t()
 
 
 def kmeans(vectors: Tensor, num_clusters: int, *, num_iterations: int) -> tuple[Tensor, Tensor]:

@@ -19,9 +19,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from soundgen.codec.config import CodecConfig
+from soundgen.codec.stft import centred_frames, synthesise
 from soundgen.nn.convnext import ConvNeXtBlock
 
 _MAX_LOG_MAGNITUDE = 7.0
@@ -75,12 +75,6 @@ class PhaseReference(nn.Module):
     def _turns(self, num_frames: int, first_frame: int = 0) -> tuple[Tensor, Tensor]:
         frames = torch.arange(num_frames, device=self.cos.device) + first_frame % self.period
         return self.cos[frames % self.period], self.sin[frames % self.period]
-
-
-def centred_frames(wav: Tensor, n_fft: int, hop_length: int) -> Tensor:
-    """Cut `wav` `[B, T]` into `[B, L, n_fft]` windows, each centred on its hop, zeros outside."""
-    margin = (n_fft - hop_length) // 2
-    return F.pad(wav, (margin, n_fft - hop_length - margin)).unfold(1, n_fft, hop_length)
 
 
 class SpectralEncoder(nn.Module):
@@ -187,23 +181,7 @@ class SpectralDecoder(nn.Module):
         spectrum = torch.complex(
             *self.reference.to_frame(magnitude * phase.cos(), magnitude * phase.sin(), first_frame)
         )
-        frames = torch.fft.irfft(spectrum, n=self.n_fft) * self.window
-        return self._overlap_add(frames)
-
-    def _overlap_add(self, frames: Tensor) -> Tensor:
-        _, num_frames, n_fft = frames.shape
-        margin = (n_fft - self.hop_length) // 2
-        total = (num_frames - 1) * self.hop_length + n_fft
-
-        def fold(columns: Tensor) -> Tensor:
-            return F.fold(
-                columns, (1, total), kernel_size=(1, n_fft), stride=(1, self.hop_length)
-            ).flatten(1)
-
-        wav = fold(frames.transpose(1, 2))
-        envelope = fold((self.window**2).expand(1, num_frames, n_fft).transpose(1, 2))
-        kept = slice(margin, margin + num_frames * self.hop_length)
-        return (wav[:, kept] / envelope[:, kept].clamp(min=1e-3)).unsqueeze(1)
+        return synthesise(spectrum, self.window, self.hop_length).unsqueeze(1)
 
 
 def context_frames(config: CodecConfig) -> tuple[int, int, int, int]:

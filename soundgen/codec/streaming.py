@@ -4,7 +4,7 @@ Floating-point sums depend on the shapes they are taken over, so "the same codes
 chunk length" needs one fixed cutting, at batch 1. That cutting is here, and every other way to
 encode goes through it:
 
-- `spectral` has a bounded receptive field: windows of `window_frames` are computed with enough
+- `spectral` and `magnitude` have a bounded receptive field: windows of `window_frames` are computed with enough
   frames of context on both sides that their inside equals the whole file's.
 - `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried.
 
@@ -21,9 +21,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from soundgen.codec.config import CodecConfig
+from soundgen.codec import magnitude, spectral
+from soundgen.codec.magnitude import MagnitudeDecoder, MagnitudeEncoder
 from soundgen.codec.quantizer import ResidualVectorQuantizer
 from soundgen.codec.seanet import SeanetDecoder, SeanetEncoder, SeanetState
-from soundgen.codec.spectral import SpectralDecoder, SpectralEncoder, context_frames, whole_periods
+from soundgen.codec.spectral import SpectralDecoder, SpectralEncoder
 from soundgen.errors import ShapeError
 
 WINDOW_FRAMES = 500
@@ -34,17 +36,34 @@ class CodecParts(Protocol):
     """What of a `Codec` streaming needs."""
 
     config: CodecConfig
-    encoder: SeanetEncoder | SpectralEncoder
-    decoder: SeanetDecoder | SpectralDecoder
+    encoder: SeanetEncoder | SpectralEncoder | MagnitudeEncoder
+    decoder: SeanetDecoder | SpectralDecoder | MagnitudeDecoder
     quantizer: ResidualVectorQuantizer
 
 
 def window_frames(config: CodecConfig) -> int:
-    """Return the frames of a `spectral` window: `WINDOW_FRAMES` or a little more.
+    """Return the frames of a window: `WINDOW_FRAMES`, for `spectral` or a little more.
 
-    Windows begin where the phase reference comes round, so they are whole periods long.
+    Its windows begin where the phase reference comes round, so they are whole periods long.
     """
-    return whole_periods(config, WINDOW_FRAMES)
+    return _whole_steps(config, WINDOW_FRAMES)
+
+
+def context_frames(config: CodecConfig) -> tuple[int, int, int, int]:
+    """Return how many frames beside a frame can change it.
+
+    Returns:
+        Left and right context of the encoder, then of the decoder. The sum of the two right
+        contexts is the algorithmic look-ahead of the codec, in frames.
+    """
+    module = magnitude if config.autoencoder == "magnitude" else spectral
+    return module.context_frames(config)
+
+
+def _whole_steps(config: CodecConfig, num_frames: int) -> int:
+    if config.autoencoder == "spectral":
+        return spectral.whole_periods(config, num_frames)
+    return num_frames
 
 
 class StreamEncoder:
@@ -167,8 +186,7 @@ class StreamDecoder:
             if isinstance(self._codec.decoder, SeanetDecoder):
                 wav = self._codec.decoder(latents, self._state)[0, 0]
             else:
-                # Every window begins whole phase periods after the first one.
-                wav = self._codec.decoder(latents, self._first_frame)[0, 0]
+                wav = self._codec.decoder(latents, self._first_frame + window.first)[0, 0]
                 wav = wav[window.skip * self._hop : (window.skip + window.keep) * self._hop]
             found.append(wav.cpu())
         return torch.cat(found)
@@ -232,7 +250,7 @@ def _step(codec: CodecParts, step_frames: int | None) -> int:
         return step_frames or PIECE_FRAMES
     if step_frames is None:
         return window_frames(codec.config)
-    return whole_periods(codec.config, step_frames)
+    return _whole_steps(codec.config, step_frames)
 
 
 class _Window(NamedTuple):
@@ -242,6 +260,8 @@ class _Window(NamedTuple):
     """Frames of context before the window's own."""
     keep: int
     """Frames of its own."""
+    first: int
+    """Number of its first one, context included, in the stream."""
 
 
 class _Cutter:
@@ -259,6 +279,7 @@ class _Cutter:
         self._held: list[Tensor] = []
         self._num_held = 0
         self._start = 0  # of the next window, in frames from the start of what is held
+        self._dropped = 0  # frames of the stream before what is held
 
     def push(self, chunk: Tensor) -> Iterator[_Window]:
         """Yield the windows that `chunk` completes."""
@@ -278,8 +299,10 @@ class _Cutter:
     def _take(self, keep: int) -> _Window:
         joined = torch.cat(self._held, dim=-1)
         end = self._start + keep
-        window = _Window(joined[..., : (end + self._right) * self._unit], self._start, keep)
+        values = joined[..., : (end + self._right) * self._unit]
+        window = _Window(values, self._start, keep, self._dropped)
         drop = max(0, end - self._left)
+        self._dropped += drop
         # A copy: a view would keep all that came before alive.
         self._held = [joined[..., drop * self._unit :].clone()]
         self._num_held = self._held[0].shape[-1]

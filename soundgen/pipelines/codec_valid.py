@@ -42,11 +42,13 @@ def measure_codec(codec: Codec, valid: list[Tensor]) -> dict[str, float]:
     seconds = 0.0
     all_codes = []
     for wav in valid:
-        codes = codec.encode(wav[None, None].to(device))
+        batch = wav[None, None].to(device)
+        codes = codec.encode(batch)
         all_codes.append(codes[0])
         seconds += len(wav) / rate
         for n_q in totals:
-            decoded = codec.decode(codes[:, :n_q])[0, 0, : len(wav)]
+            chosen = codes if n_q == num_codebooks else codec.encode(batch, n_q)
+            decoded = codec.decode(chosen)[0, 0, : len(wav)]
             distance = mel_distance(decoded.cpu(), wav, sample_rate=rate)
             totals[n_q] += distance * len(wav) / rate
     measured = {f"mel_distance_{n_q}": total / seconds for n_q, total in totals.items()}

@@ -105,6 +105,8 @@ class CodecTrainingConfig:
     quantizer_start: float = 0.02
     """Share of the run during which the autoencoder trains alone, before the k-means start."""
     kmeans_batches: int = 16
+    component_batches: int = 100
+    """Batches whose log-spectra give `magnitude` its principal components."""
     n_q_choices: tuple[int, ...] = (2, 4, 8, 8)
     """Quantizer dropout: codebooks that an item uses are drawn from these."""
     log_every: int = 20
@@ -117,7 +119,9 @@ class CodecTrainingConfig:
     def __post_init__(self) -> None:
         """Refuse counts below one and shares that are none."""
         _check_counts(
-            self, "steps", "batch_size", "kmeans_batches", "log_every", "checkpoint_every"
+            self,
+            *("steps", "batch_size", "kmeans_batches", "component_batches"),
+            *("log_every", "checkpoint_every"),
         )
         _check_share(self, "ema_decay", "quantizer_start")
         if self.seed < 0:
@@ -168,6 +172,8 @@ class CodecRecipe:
             )
         if self.codec.num_codebooks not in choices:
             raise ValueError("training.n_q_choices must name codec.num_codebooks too")
+        if self.codec.autoencoder == "magnitude" and self.discriminator.start < 1:
+            raise ValueError("the magnitude autoencoder has no discriminator: start must be 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

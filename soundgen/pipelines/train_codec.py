@@ -13,21 +13,15 @@ from torch import Tensor
 from soundgen.checkpoint import save_model_folder
 from soundgen.codec.balancer import Balancer
 from soundgen.codec.discriminator import MultiScaleSTFTDiscriminator
-from soundgen.codec.losses import (
-    discriminator_loss,
-    feature_loss,
-    generator_loss,
-    magnitude_loss,
-    mel_loss,
-    mel_spectra,
-    time_loss,
-)
-from soundgen.codec.model import Codec, CodecOutput
+from soundgen.codec.losses import discriminator_loss
+from soundgen.codec.magnitude import MagnitudeDecoder, MagnitudeEncoder, principal_components
+from soundgen.codec.model import Codec
 from soundgen.config import to_dict
 from soundgen.data.manifest import MANIFEST_NAME, read_manifest
 from soundgen.data.segments import SegmentSampler
 from soundgen.errors import ConfigError
 from soundgen.files import folder_lock, sha256_of
+from soundgen.pipelines.codec_losses import loss_metrics, magnitude_losses, waveform_losses
 from soundgen.pipelines.codec_valid import load_valid, measure_codec
 from soundgen.pipelines.codec_weights import load_folded, released_codec
 from soundgen.pipelines.recipes import CodecRecipe
@@ -147,6 +141,8 @@ def train_codec(
     )
     valid = load_valid(root, clips, recipe)
     run = _new_run(recipe, torch_device, init, sha256_of(manifest))
+    if init is None and not resume:
+        _start_components(run, sampler)
     if dry_run:
         return _try_one_step(run, sampler, out)
     with folder_lock(out):
@@ -244,6 +240,25 @@ def _loop(
 
 
 @torch.no_grad()
+def _start_components(run: CodecRun, sampler: SegmentSampler) -> None:
+    """Give a `magnitude` codec the best linear code of the data to start from."""
+    encoder, decoder = run.codec.encoder, run.codec.decoder
+    if not isinstance(encoder, MagnitudeEncoder) or not isinstance(decoder, MagnitudeDecoder):
+        return
+    training = run.recipe.training
+    pool = [
+        encoder.spectra(sampler.batch(i, training.batch_size)[:, 0].to(run.device)).flatten(0, 1)
+        for i in range(training.component_batches)
+    ]
+    codec = run.recipe.codec
+    weights = encoder.spectra.weights(codec.sample_rate).to(run.device)
+    found = principal_components(torch.cat(pool), weights, codec.latent_dim)
+    encoder.set_components(found)
+    decoder.set_components(found)
+    run.average.reset(run.codec)
+
+
+@torch.no_grad()
 def _start_quantizer(run: CodecRun, sampler: SegmentSampler) -> None:
     """Place the codebooks by k-means on what the autoencoder has learned to say."""
     seed_step(run.recipe.training.seed, KMEANS)
@@ -268,10 +283,19 @@ def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
     n_q = _draw_n_q(recipe.training.n_q_choices, len(wav)).to(run.device)
     output = run.codec(wav, n_q, quantize=run.quantizing)
     adversarial = share >= recipe.discriminator.start and run.quantizing
-    losses, metrics = _generator_losses(run, output, wav, adversarial=adversarial)
-    run.optimiser.zero_grad()
     commitment = recipe.losses.commitment * output.commitment
-    run.balancer.backward(losses, output.wav, unbalanced=commitment)
+    run.optimiser.zero_grad()
+    if isinstance(run.codec.decoder, MagnitudeDecoder):
+        losses = magnitude_losses(run.codec.decoder, output.decoded, wav, recipe)
+        # No balancer: both are in nats, so plain weights mean what they say.
+        weighted = [getattr(recipe.losses, name) * loss for name, loss in losses.items()]
+        (torch.stack(weighted).sum() + commitment).backward()
+    else:
+        losses = waveform_losses(
+            output.decoded, wav, recipe, run.discriminator if adversarial else None
+        )
+        run.balancer.backward(losses, output.decoded, unbalanced=commitment)
+    metrics = loss_metrics(losses) | {"l_w": float(output.commitment.detach())}
     norm = float(
         torch.nn.utils.clip_grad_norm_(run.codec.parameters(), recipe.optimiser.max_grad_norm)
     )
@@ -282,7 +306,7 @@ def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
     metrics["skipped"] = float(run.guard.skipped)
     if adversarial and float(torch.rand(())) < recipe.discriminator.update_probability:
         size = recipe.discriminator.batch_size
-        metrics["l_d"] = _discriminator_step(run, output.wav[:size].detach(), wav[:size])
+        metrics["l_d"] = _discriminator_step(run, output.decoded[:size].detach(), wav[:size])
     if run.quantizing:
         metrics |= _watch_codebooks(run, output.codes)
     return metrics
@@ -310,41 +334,6 @@ def _watch_codebooks(run: CodecRun, codes: Tensor) -> dict[str, float]:
         "perplexity_min": float(perplexity.min()),
         "restarted": float(run.codec.quantizer.num_restarted),
     }
-
-
-def _generator_losses(
-    run: CodecRun, output: CodecOutput, wav: Tensor, *, adversarial: bool
-) -> tuple[dict[str, Tensor], dict[str, float]]:
-    recipe, shares = run.recipe, run.recipe.losses
-    rate = recipe.codec.sample_rate
-    windows = {*shares.mel_windows, *(shares.magnitude_windows if shares.magnitude else ())}
-    ours = mel_spectra(output.wav, windows, sample_rate=rate)
-    theirs = mel_spectra(wav, windows, sample_rate=rate)
-    losses = {
-        "time": time_loss(output.wav, wav),
-        "mel": mel_loss(ours, theirs, windows=shares.mel_windows, l2_weight=shares.mel_l2),
-    }
-    if shares.magnitude:
-        losses["magnitude"] = magnitude_loss(ours, theirs, windows=shares.magnitude_windows)
-    if adversarial:
-        size = recipe.discriminator.batch_size
-        run.discriminator.requires_grad_(False)
-        fake = run.discriminator(output.wav[:size])
-        with torch.no_grad():
-            real = run.discriminator(wav[:size])
-        run.discriminator.requires_grad_(True)
-        losses["adversarial"] = generator_loss(fake)
-        losses["feature"] = feature_loss(fake, real)
-    names = {
-        "time": "l_t",
-        "mel": "l_s",
-        "magnitude": "l_m",
-        "adversarial": "l_g",
-        "feature": "l_feat",
-    }
-    metrics = {names[name]: float(loss.detach()) for name, loss in losses.items()}
-    metrics["l_w"] = float(output.commitment.detach())
-    return losses, metrics
 
 
 def _discriminator_step(run: CodecRun, fake: Tensor, real: Tensor) -> float:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from soundgen.checkpoint import save_model_folder
 from soundgen.codec.bitstream import Chunk, SgcReader
-from soundgen.codec.config import CodecConfig, SeanetConfig, SpectralConfig
+from soundgen.codec.config import CodecConfig, MagnitudeConfig, SeanetConfig, SpectralConfig
+from soundgen.codec.magnitude import MagnitudeDecoder, MagnitudeEncoder, principal_components
 from soundgen.codec.model import Codec
 from soundgen.config import to_dict
 from soundgen.data.manifest import MANIFEST_NAME, Clip, pcm16_digest, write_manifest
@@ -49,6 +50,13 @@ CONFIGS = {
         spectral=SpectralConfig(encoder_dim=6, encoder_layers=1, decoder_dim=6, decoder_layers=1),
         **SHARED,
     ),
+    "magnitude": CodecConfig(
+        autoencoder="magnitude",
+        magnitude=MagnitudeConfig(
+            encoder_dim=6, encoder_layers=1, decoder_dim=6, decoder_layers=1, rounds=2
+        ),
+        **SHARED,
+    ),
 }
 ENTROPY = EntropyTrainingConfig(
     seconds=10, steps=300, batch_size=4, context_frames=4, hidden_size=8
@@ -68,14 +76,26 @@ def main() -> None:
         torch.manual_seed(1)
         codec = Codec(config).eval()
         with torch.no_grad():
+            wav = torch.from_numpy(make_sound(16_000)[: 80 * 320])[None, None]
+            find_components(codec, wav)
             # All codes are used: k-means over what the encoder makes of the sound.
-            latents = codec.encoder(torch.from_numpy(make_sound(16_000)[: 80 * 320])[None, None])
+            latents = codec.encoder(wav)
             codec.quantizer.initialise(latents[0].t() + 0.01 * torch.randn(80, 4))
         tensors = {key: value.half() for key, value in codec.state_dict().items()}
         save_model_folder(folder, {"codec": to_dict(config)}, {"codec": tensors})
         if name == "spectral_entropy":
             fit_entropy_model(folder)
-        write_example(folder, make_sound if name in ("spectral", "seanet") else make_gated_sound)
+        write_example(folder, make_gated_sound if name == "spectral_entropy" else make_sound)
+
+
+def find_components(codec: Codec, wav: torch.Tensor) -> None:
+    """Give a `magnitude` codec the principal components of the sound itself."""
+    encoder, decoder = codec.encoder, codec.decoder
+    if isinstance(encoder, MagnitudeEncoder) and isinstance(decoder, MagnitudeDecoder):
+        spectra = encoder.spectra(wav[:, 0])[0]
+        found = principal_components(spectra, encoder.spectra.weights(16_000), 4)
+        encoder.set_components(found)
+        decoder.set_components(found)
 
 
 def fit_entropy_model(folder: Path) -> None:

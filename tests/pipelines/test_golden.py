@@ -23,6 +23,7 @@ from tests.conftest import REPOSITORY
 
 GOLDEN = REPOSITORY / "tests" / "golden"
 DIGESTS = {
+    "magnitude": "eba645674ba0d063e11988cb0d2ce3b7a3c440cb5cc28d9f0e338be9eceb1213",
     "seanet": "4becbc4055dfb86b59005db8c4f410e9ed375a99e40b91f91904f9cda7095643",
     "spectral": "a79cf37226e859fe54acd60e2af03842bb94e1da3f71170c43836f1a2aa862aa",
     "spectral_entropy": "f7952ef2f4e6d11838fd6d5950fcd580c18ef998570524333cd10d7e53e07750",

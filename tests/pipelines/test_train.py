@@ -234,6 +234,51 @@ def test_seanet_trains_and_round_trips(dataset: Path, tmp_path: Path) -> None:
     assert torch.isfinite(decoded).all()
 
 
+MAGNITUDE = [
+    "codec.latent_dim=32",
+    "codec.num_codebooks=4",
+    "codec.codebook_size=64",
+    "codec.magnitude.encoder_dim=32",
+    "codec.magnitude.encoder_layers=1",
+    "codec.magnitude.decoder_dim=32",
+    "codec.magnitude.decoder_layers=1",
+    "training.steps=80",
+    "training.batch_size=4",
+    "training.kmeans_batches=8",
+    "training.component_batches=16",
+    "training.n_q_choices=[4]",
+    "training.ema_decay=0.9",
+    "training.checkpoint_every=20",
+    "training.log_every=5",
+    "training.valid_s=10.0",
+    "optimiser.warmup_steps=5",
+    "segments.segment_s=0.5",
+    "entropy.seconds=0",
+]
+
+
+def test_a_magnitude_codec_starts_from_its_data_and_learns_beyond(
+    dataset: Path, tmp_path: Path
+) -> None:
+    recipe = load_recipe("codec", "small", MAGNITUDE)
+    assert recipe.codec.autoencoder == "magnitude"
+    train_codec(recipe, data=dataset, out=tmp_path / "a")
+    train, valid = rows(tmp_path / "a", "train"), rows(tmp_path / "a", "valid")
+    # The principal components alone: a network's first guess would be some nats off.
+    assert train[0]["l_s"] < 1.5
+    distances = [row["mel_distance_4"] for row in valid]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 0.95 * distances[0]
+    assert distances[-1] < valid[-1]["mel_distance_2"] < 1.2
+    train_codec(recipe, data=dataset, out=tmp_path / "b")
+    assert_same_weights(tmp_path / "a", tmp_path / "b", "codec")
+
+
+def test_a_magnitude_codec_has_no_discriminator() -> None:
+    with pytest.raises(ConfigError, match="magnitude autoencoder has no discriminator"):
+        load_recipe("codec", "small", ["discriminator.start=0.5"])
+
+
 def test_warm_start_takes_the_weights(dataset: Path, tiny_codec: Path, tmp_path: Path) -> None:
     recipe = load_recipe("codec", "tiny", ["training.steps=1", "optimiser.learning_rate=1e-12"])
     train_codec(recipe, data=dataset, out=tmp_path / "warm", init=str(tiny_codec))

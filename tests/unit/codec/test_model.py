@@ -5,11 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgen.codec.config import CodecConfig, SeanetConfig, SpectralConfig
+from soundgen.codec.config import CodecConfig, MagnitudeConfig, SeanetConfig, SpectralConfig
 from soundgen.codec.model import Codec
 from soundgen.codec.seanet import SeanetEncoder
-from soundgen.codec.spectral import PhaseReference, context_frames, phase_period
-from soundgen.codec.streaming import WINDOW_FRAMES, decode_chunks, encode_chunks, window_frames
+from soundgen.codec.spectral import PhaseReference, phase_period
+from soundgen.codec.streaming import (
+    WINDOW_FRAMES,
+    context_frames,
+    decode_chunks,
+    encode_chunks,
+    window_frames,
+)
 from soundgen.errors import ShapeError
 from soundgen.nn.conv import fold_weight_norm
 
@@ -28,6 +34,15 @@ CONFIGS = {
         num_codebooks=3,
         codebook_size=32,
         spectral=SpectralConfig(encoder_dim=24, encoder_layers=2, decoder_dim=24, decoder_layers=3),
+    ),
+    "magnitude": CodecConfig(
+        autoencoder="magnitude",
+        latent_dim=16,
+        num_codebooks=3,
+        codebook_size=32,
+        magnitude=MagnitudeConfig(
+            encoder_dim=24, encoder_layers=2, decoder_dim=24, decoder_layers=3, rounds=2
+        ),
     ),
 }
 
@@ -112,9 +127,13 @@ def test_seanet_streams_frame_by_frame() -> None:
     torch.testing.assert_close(torch.cat(frames, dim=2), whole, rtol=0, atol=1e-5)
 
 
-def test_spectral_sees_no_further_than_it_says() -> None:
+@pytest.mark.parametrize("name", ["spectral", "magnitude"])
+def test_nothing_is_seen_further_than_is_said(name: str) -> None:
     torch.manual_seed(0)
-    codec = Codec(CONFIGS["spectral"]).eval()
+    codec = Codec(CONFIGS[name]).eval()
+    # Layers that start at zero would see nothing.
+    for parameter in codec.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
     left, right, decoder_left, decoder_right = context_frames(codec.config)
     wav = noise(120 * HOP)
     changed = wav.clone()

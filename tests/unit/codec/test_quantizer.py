@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgen.codec.quantizer import ResidualVectorQuantizer, capacity_used, kmeans, nearest
+from soundgen.codec.quantizer import (
+    NUM_PATHS,
+    ResidualVectorQuantizer,
+    capacity_used,
+    kmeans,
+    nearest,
+)
 from soundgen.errors import ShapeError
 
 
@@ -47,9 +53,31 @@ def test_each_codebook_lowers_the_error(trained: ResidualVectorQuantizer) -> Non
     assert errors[-1] < errors[0] / 2
 
 
-def test_fewer_codebooks_are_the_first_of_all(trained: ResidualVectorQuantizer) -> None:
+def test_one_codebook_means_its_nearest_entry(trained: ResidualVectorQuantizer) -> None:
     latents = clustered(50).t()[None]
-    assert torch.equal(trained.encode(latents, 2), trained.encode(latents)[:, :2])
+    expected = nearest(latents.transpose(1, 2), trained.codebook(0))
+    assert torch.equal(trained.encode(latents, 1)[:, 0], expected)
+
+
+def test_the_beam_search_finds_what_all_combinations_hold() -> None:
+    torch.manual_seed(3)
+    quantizer = ResidualVectorQuantizer(2, NUM_PATHS, 6).eval()
+    latents = torch.randn(1, 6, 200)
+    # As many paths as entries: the search leaves no combination of two stages out.
+    pairs = torch.cartesian_prod(torch.arange(NUM_PATHS), torch.arange(NUM_PATHS))
+    sums = quantizer.codebook(0)[pairs[:, 0]] + quantizer.codebook(1)[pairs[:, 1]]
+    best = pairs[nearest(latents.transpose(1, 2), sums)[0]]
+    assert torch.equal(quantizer.encode(latents)[0].t(), best)
+
+
+def test_the_beam_search_is_nearer_than_the_nearest_stage_by_stage(
+    trained: ResidualVectorQuantizer,
+) -> None:
+    vectors = clustered(500)
+    latents = vectors.t()[None]
+    greedy = trained.decode(trained.encode(latents, num_paths=1))
+    found = trained.decode(trained.encode(latents))
+    assert (found - latents).square().mean() < 0.97 * (greedy - latents).square().mean()
 
 
 def test_a_dead_code_revives(trained: ResidualVectorQuantizer) -> None:
@@ -100,7 +128,8 @@ def test_items_use_only_their_own_number_of_codebooks(trained: ResidualVectorQua
     latents = clustered(60).view(3, 20, 16).transpose(1, 2)
     output = trained.eval()(latents, torch.tensor([1, 2, 4]))
     for row, n_q in enumerate((1, 2, 4)):
-        codes = trained.encode(latents[row : row + 1], n_q)
+        # Training takes the nearest entry stage by stage.
+        codes = trained.encode(latents[row : row + 1], n_q, num_paths=1)
         torch.testing.assert_close(output.latents[row : row + 1], trained.decode(codes))
 
 
