@@ -156,7 +156,9 @@ class CodecConfig:
                 raise ValueError(f"magnitude.{name} must be at least {hop}")
         features = spec.long_n_fft // 2 + 1 + spec.short_rows * (spec.short_n_fft // 2 + 1)
         if self.latent_dim > features:
-            raise ValueError(f"latent_dim must be at most {features}, the log-magnitudes of a frame")
+            raise ValueError(
+                f"latent_dim must be at most {features}, the log-magnitudes of a frame"
+            )
 
     @property
     def hop_length(self) -> int:

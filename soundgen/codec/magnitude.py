@@ -192,7 +192,9 @@ class MagnitudeDecoder(nn.Module):
         spectra = self.spectra
         long, short = spectra.split(self.predict(latents))
         phases = drawn_phases(long.shape[1], long.shape[2], first_frame).to(long.device)
-        wav = synthesise(torch.polar(long, phases.expand_as(long)), spectra.long_window, spectra.hop_length)
+        wav = synthesise(
+            torch.polar(long, phases.expand_as(long)), spectra.long_window, spectra.hop_length
+        )
         for _ in range(self.rounds):
             wav = _project(wav, short, spectra.short_window, spectra.short_hop)
             wav = _project(wav, long, spectra.long_window, spectra.hop_length)

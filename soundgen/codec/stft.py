@@ -19,7 +19,8 @@ def centred_frames(wav: Tensor, n_fft: int, hop_length: int) -> Tensor:
 
 def analyse(wav: Tensor, window: Tensor, hop_length: int) -> Tensor:
     """Return the spectra of `wav` `[B, T]` under `window` `[n_fft]`, complex `[B, L, bins]`."""
-    return torch.fft.rfft(centred_frames(wav, len(window), hop_length) * window)
+    spectra: Tensor = torch.fft.rfft(centred_frames(wav, len(window), hop_length) * window)
+    return spectra
 
 
 def magnitudes(wav: Tensor, window: Tensor, hop_length: int) -> Tensor:
@@ -41,9 +42,9 @@ def synthesise(spectra: Tensor, window: Tensor, hop_length: int) -> Tensor:
     total = (num_frames - 1) * hop_length + n_fft
 
     def fold(columns: Tensor) -> Tensor:
-        return F.fold(
-            columns, (1, total), kernel_size=(1, n_fft), stride=(1, hop_length)
-        ).flatten(1)
+        return F.fold(columns, (1, total), kernel_size=(1, n_fft), stride=(1, hop_length)).flatten(
+            1
+        )
 
     wav = fold(frames.transpose(1, 2))
     envelope = fold((window**2).expand(1, num_frames, n_fft).transpose(1, 2))

@@ -4,8 +4,8 @@ Floating-point sums depend on the shapes they are taken over, so "the same codes
 chunk length" needs one fixed cutting, at batch 1. That cutting is here, and every other way to
 encode goes through it:
 
-- `spectral` and `magnitude` have a bounded receptive field: windows of `window_frames` are computed with enough
-  frames of context on both sides that their inside equals the whole file's.
+- `spectral` and `magnitude` have a bounded receptive field: windows of `window_frames` are computed
+  with enough frames of context on both sides that their inside equals the whole file's.
 - `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried.
 
 A live stream can be cut finer, for an earlier answer (docs/streaming.md).
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from soundgen.codec.config import CodecConfig
 from soundgen.codec import magnitude, spectral
+from soundgen.codec.config import CodecConfig
 from soundgen.codec.magnitude import MagnitudeDecoder, MagnitudeEncoder
 from soundgen.codec.quantizer import ResidualVectorQuantizer
 from soundgen.codec.seanet import SeanetDecoder, SeanetEncoder, SeanetState
@@ -56,8 +56,9 @@ def context_frames(config: CodecConfig) -> tuple[int, int, int, int]:
         Left and right context of the encoder, then of the decoder. The sum of the two right
         contexts is the algorithmic look-ahead of the codec, in frames.
     """
-    module = magnitude if config.autoencoder == "magnitude" else spectral
-    return module.context_frames(config)
+    if config.autoencoder == "magnitude":
+        return magnitude.context_frames(config)
+    return spectral.context_frames(config)
 
 
 def _whole_steps(config: CodecConfig, num_frames: int) -> int:

@@ -76,9 +76,14 @@ def test_an_interrupt_anywhere_leaves_the_file_whole_or_absent(tmp_path: Path) -
 def test_a_failed_block_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"before")
-    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
-        temporary.write_bytes(b"half")
-        raise ZeroDivisionError
+
+    def fail_half_way() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 

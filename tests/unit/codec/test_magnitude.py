@@ -29,7 +29,8 @@ def config(dim: int, spec: MagnitudeConfig = TINY) -> CodecConfig:
 
 def tones(seconds: float) -> torch.Tensor:
     time = torch.arange(round(seconds * RATE)) / RATE
-    return sum(0.1 * torch.sin(2 * math.pi * hertz * time) for hertz in (443.0, 1_250.0, 2_117.0))
+    turns = torch.outer(torch.tensor([443.0, 1_250.0, 2_117.0]), time)
+    return 0.1 * torch.sin(2 * math.pi * turns).sum(dim=0)
 
 
 def noise(seconds: float, seed: int = 0) -> torch.Tensor:
@@ -49,7 +50,8 @@ def linear_pair(wav: torch.Tensor, dim: int) -> tuple[MagnitudeEncoder, Magnitud
 
 def heard(encoder: MagnitudeEncoder, decoder: MagnitudeDecoder, wav: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return decoder(encoder(wav[None, None]))[0, 0]
+        decoded: torch.Tensor = decoder(encoder(wav[None, None]))
+    return decoded[0, 0]
 
 
 @pytest.mark.parametrize(("n_fft", "hop"), [(1280, 320), (320, 80), (640, 320), (1024, 320)])
@@ -113,9 +115,7 @@ def test_more_rounds_come_nearer() -> None:
         )
         decoder = MagnitudeDecoder(config(64, spec))
         spectra = encoder.spectra(wav[None])[0]
-        decoder.set_components(
-            principal_components(spectra, encoder.spectra.weights(RATE), 64)
-        )
+        decoder.set_components(principal_components(spectra, encoder.spectra.weights(RATE), 64))
         distances.append(mel_distance(heard(encoder, decoder, wav), wav, sample_rate=RATE))
     assert distances[0] > distances[1] > distances[2]
 
