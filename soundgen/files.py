@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,8 +44,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.parent / f".soundgen-{secrets.token_hex(8)}{path.suffix}"
     try:
         # Created where `finally` already watches: Ctrl-C may come between any two instructions.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)
+        os.close(handle)
         yield temporary
+        # Some writers put a file of their own in its place, which only its owner may read.
+        temporary.chmod(mode)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)

@@ -92,9 +92,15 @@ def test_the_mode_is_what_open_would_give(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         write(tmp_path / "a.wav")
+        # A writer that makes a private file and renames it, as safetensors does.
+        with atomic_path(tmp_path / "b.wav") as temporary:
+            private = tmp_path / "private"
+            private.touch(0o600)
+            private.replace(temporary)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a.wav").stat().st_mode) == 0o640
+    for name in ("a.wav", "b.wav"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o640
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
