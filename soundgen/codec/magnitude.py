@@ -241,6 +241,7 @@ class _Blocks(nn.Module):
         self.last_norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map `x` `[B, L, dim]` to the same shape."""
         x = self.first_norm(x)
         for layer in self.layers:
             x = layer(x)

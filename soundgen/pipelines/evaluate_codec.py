@@ -204,14 +204,13 @@ class _Run:
             raise InputError(f"{path}: holds no audio")
         self.seconds += len(samples) / self._config.sample_rate
         original = Original(torch.from_numpy(samples), sample_rate=self._config.sample_rate)
-        # Once for all: each codebook codes what those before it left, so the first n_q rows are
-        # what encoding with n_q gives.
-        codes = self._codec.encode(original.wav[None, None])[0]
-        self._codes.append(codes)
+        wav = original.wav[None, None]
+        self._codes.append(self._codec.encode(wav)[0])
         for tally in self._ours:
-            kept = codes[: tally.n_q]
-            decoded = self._codec.decode(kept[None])[0, 0, : len(samples)].numpy()
-            size_bytes = self._sgc_size(kept, len(samples), source)
+            # Anew for each: the search chooses the first codes with a view to all that follow.
+            codes = self._codec.encode(wav, tally.n_q)
+            decoded = self._codec.decode(codes)[0, 0, : len(samples)].numpy()
+            size_bytes = self._sgc_size(codes[0], len(samples), source)
             self._count(tally, clip, original, decoded, size_bytes)
         for tally in self._opus:
             result = opus_round_trip(

@@ -181,7 +181,10 @@ def chunk_frames(config: CodecConfig) -> int:
 def measure_savings(
     model: EntropyModel, chunks: Sequence[NDArray[np.int64]], bits_per_code: int
 ) -> list[EntropySaving]:
-    """Code `chunks` int64 `[num_codebooks, l]` at every `n_q` and count the bytes."""
+    """Code `chunks` int64 `[num_codebooks, l]` at every `n_q` and count the bytes.
+
+    Fewer codebooks are the first rows of all: a little off what encoding with fewer would choose.
+    """
     savings = []
     for n_q in range(1, model.config.num_codebooks + 1):
         coder = RangeCoder(model, n_q)

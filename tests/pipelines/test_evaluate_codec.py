@@ -19,12 +19,11 @@ from soundgen.evaluation.opus import opus_round_trip, opus_version
 from soundgen.pipelines.compress import CompressedFile, compress
 from soundgen.pipelines.decompress import decompress
 from soundgen.pipelines.evaluate_codec import evaluate_codec
-from soundgen.pipelines.model import load_codec
 from soundgen.pipelines.recipes import EntropyTrainingConfig
 from soundgen.pipelines.train_entropy import add_entropy
 from soundgen.progress import SilentProgress
 from tests.fixtures_audio import make_dataset
-from tests.fixtures_codec import TINY_CODEC, make_tiny_codec
+from tests.fixtures_codec import make_tiny_codec
 
 needs_opus = pytest.mark.skipif(opus_version() is None, reason="opus-tools are not installed")
 SOUNDS = {"piano": (16_000, 1.3, 1), "rain": (44_100, 1.5, 2), "beep": (16_000, 0.4, 1)}
@@ -144,19 +143,6 @@ def test_entropy_coded_files_count_as_they_are(
     plain = evaluate(model, data, n_q=[4]).points[0]
     assert point.overall.kbps != plain.overall.kbps
     assert point.overall.mel_distance == plain.overall.mel_distance
-
-
-@pytest.mark.parametrize("autoencoder", ["spectral", "seanet"])
-def test_the_first_codes_do_not_depend_on_how_many_follow(tmp_path: Path, autoencoder: str) -> None:
-    """What lets `eval codec` encode once for every n_q."""
-    from dataclasses import replace
-
-    config = replace(TINY_CODEC, autoencoder=autoencoder)
-    codec = load_codec(str(make_tiny_codec(tmp_path / "m", config=config).path)).codec
-    wav = 0.1 * torch.randn(1, 1, 50_000, generator=torch.Generator().manual_seed(0))
-    codes = codec.encode(wav)
-    for n_q in range(1, config.num_codebooks + 1):
-        assert torch.equal(codec.encode(wav, n_q), codes[:, :n_q])
 
 
 @needs_opus
