@@ -175,14 +175,14 @@ def _make(
     spent = (time.monotonic() - started) / len(batch)
     for request, made in zip(batch, chosen, strict=True):
         if isinstance(made, InputError):
-            yield GenerateFailure(output=request.output, error=made)
+            yield _failure(request, made)
             continue
         try:
             finished = _write(model, request, made)
             if request.plot is not None:
                 draw_sound(finished.waveform, request.plot, request.prompt)
         except SoundgenError as failed:
-            yield GenerateFailure(output=request.output, error=failed)
+            yield _failure(request, failed)
             continue
         yield GenerateResult(
             output=request.output,
@@ -196,8 +196,21 @@ def _make(
             true_peak_dbtp=finished.true_peak_dbtp,
             loudness_lufs=finished.loudness_lufs,
             plot=request.plot,
+            row=request.row,
+            variation=request.variation,
             warning="; ".join([*_warnings(model, request, made), *finished.warnings]),
         )
+
+
+def _failure(request: SoundRequest, error: SoundgenError) -> GenerateFailure:
+    return GenerateFailure(
+        output=request.output,
+        prompt=request.prompt,
+        seed=request.seed,
+        error=error,
+        row=request.row,
+        variation=request.variation,
+    )
 
 
 def _each(
@@ -333,5 +346,7 @@ def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult 
         true_peak_dbtp=making.get("true_peak_dbtp"),
         loudness_lufs=making.get("loudness_lufs"),
         plot=request.plot,
+        row=request.row,
+        variation=request.variation,
         skipped=True,
     )
