@@ -41,7 +41,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         OutputError: The file cannot be created or written (permissions, disk full).
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".soundgen-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=_temporary_prefix(os.getpid()), suffix=path.suffix
+        )
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
     os.close(handle)
@@ -59,6 +61,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporary_files(folder: Path, pid: int) -> None:
+    """Delete what process `pid`, killed in the middle of a write, has left in `folder`."""
+    for path in folder.glob(f"{_temporary_prefix(pid)}*"):
+        path.unlink(missing_ok=True)
+
+
+def _temporary_prefix(pid: int) -> str:
+    return f".soundgen-{pid}-"
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import secrets
+import shlex
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,7 @@ from soundgen.commands._terminal import (
 from soundgen.errors import DeviceError, ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
+    from soundgen.pipelines.sound_journal import SoundJournal
     from soundgen.pipelines.sound_names import NameTemplate
     from soundgen.pipelines.sound_request import GenerateFailure, GenerateResult
     from soundgen.pipelines.sound_table import SoundRow
@@ -126,8 +129,9 @@ def generate(
         check_playing()
 
     from soundgen.pipelines import generate as pipeline
+    from soundgen.pipelines.sound_journal import SoundJournal
     from soundgen.pipelines.sound_plan import SoundPlan
-    from soundgen.pipelines.sound_request import GenerateSettings, SoundRequest
+    from soundgen.pipelines.sound_request import GenerateResult, GenerateSettings, SoundRequest
 
     several = sum(row.variations or variations for row in rows) > 1
     folder, file_name, suffix = plan_output(output, format_, several=several)
@@ -155,17 +159,30 @@ def generate(
         suffix=suffix,
         plot=plot,
     )
+    asked = {**plan.asked(), "seed": seed, "model": model}
+    journal = SoundJournal(folder, asked) if several else None
     if seed is None:
-        seed = secrets.randbelow(DRAWN_SEEDS)
-        note(f"seed {seed}", quiet=quiet)
+        seed = _draw_seed(journal, quiet=quiet)
     requests = plan.requests(seed)
-    exit_code = ExitCode.OK
     outputs = [request.output for request in requests]
-    making_folders = nullcontext() if file_name else folders_made(folder, outputs)
-    with making_folders, console_progress(quiet) as progress:
+    with (
+        nullcontext() if file_name else folders_made(folder, outputs),
+        journal.held(seed, outputs) if journal else nullcontext(),
+        _told_how_to_go_on(journal, len(requests), quiet=quiet),
+        console_progress(quiet) as progress,
+    ):
+        exit_code = ExitCode.OK
         for result in pipeline.generate(
-            requests, model=model, device=device, threads=threads, force=force, progress=progress
+            requests,
+            model=model,
+            device=device,
+            threads=threads,
+            force=force,
+            finished=journal.finished if journal else (),
+            progress=progress,
         ):
+            if journal and isinstance(result, GenerateResult):
+                journal.add(result.output)
             if not _show(result, json=json, quiet=quiet):
                 exit_code = ExitCode.INPUT
             elif play and not _play(result.output, json=json):
@@ -209,6 +226,32 @@ def _rows(prompts: list[str] | None, table: str | None) -> list[SoundRow]:
         return [SoundRow(prompt=clean_prompt(prompt)) for prompt in prompts]
     except ValueError as error:
         raise UsageError(str(error), hint='for example: soundgen generate "rain"') from error
+
+
+def _draw_seed(journal: SoundJournal | None, *, quiet: bool) -> int:
+    """Return the seed that a stopped run of the same batch drew, or draw one; and say it."""
+    if journal is not None and journal.seed is not None:
+        note(f"seed {journal.seed}, as drawn by the run that was stopped", quiet=quiet)
+        return journal.seed
+    seed = secrets.randbelow(DRAWN_SEEDS)
+    note(f"seed {seed}", quiet=quiet)
+    return seed
+
+
+@contextmanager
+def _told_how_to_go_on(
+    journal: SoundJournal | None, num_sounds: int, *, quiet: bool
+) -> Iterator[None]:
+    """Say last how to go on with a batch of which something was made and something is missing."""
+    try:
+        yield
+    finally:
+        if journal is not None and 0 < len(journal.finished) < num_sounds:
+            note(
+                f"{len(journal.finished)} of {num_sounds} sounds are made; to go on, run this "
+                f"again: {shlex.join(['soundgen', *sys.argv[1:]])}",
+                quiet=quiet,
+            )
 
 
 def _template(name: str, file_name: str | None) -> NameTemplate:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgen.audio.finish import FinishedSound, FinishSettings
@@ -45,6 +46,7 @@ def generate(
     device: str = "auto",
     threads: int | None = None,
     force: bool = False,
+    finished: Collection[Path] = (),
     progress: Progress | None = None,
 ) -> Iterator[GenerateResult | GenerateFailure]:
     """Make sounds, several at a time, and write each as soon as it is there.
@@ -61,6 +63,8 @@ def generate(
         device: auto, cpu, cuda or mps.
         threads: Of the processor; as many as it has cores if `None`.
         force: Overwrite.
+        finished: Files that an earlier run of the same batch made: those are skipped under
+            `force` too.
         progress: Listens.
 
     Yields:
@@ -84,7 +88,8 @@ def generate(
     done: list[GenerateResult] = []
     for request in requests:
         _check_file(request, sample_rate)
-        earlier = None if force else _made_already(request, folder)
+        again = force and request.output not in finished
+        earlier = None if again else _made_already(request, folder)
         if earlier is None:
             check_output(request.output, force=force)
             pending.append(request)

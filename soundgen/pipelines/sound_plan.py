@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from soundgen.audio.io import FORMATS
 from soundgen.errors import InputError, UsageError
@@ -42,6 +43,14 @@ class SoundPlan:
     def num_sounds(self) -> int:
         """How many files will be made."""
         return sum(row.variations or self.variations for row in self.rows)
+
+    def asked(self) -> dict[str, Any]:
+        """Return all that shapes the sounds and their names but seed and folder, for JSON."""
+        rows = [{**asdict(row), "where": ""} for row in self.rows]
+        pattern = {**asdict(self.pattern), "seed": 0, "output": ""}
+        name = None if self.name is None else self.name.text
+        return {"rows": rows, "pattern": pattern, "variations": self.variations, "name": name,
+                "suffix": self.suffix, "plot": self.plot}  # fmt: skip
 
     def requests(self, seed: int) -> list[SoundRequest]:
         """List the files to make: row i, variation k with the N seeds from seed + i + k N on.
