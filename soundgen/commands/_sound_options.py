@@ -25,7 +25,7 @@ TableOption = Annotated[
         metavar="FILE",
         help="Read prompts from a file instead: .txt has one a line; .csv (with a header) and "
         ".jsonl have a sound a row, with prompt and, where it differs from the options here, "
-        "output (a name as in --name, with a suffix), duration, seed, n, negative_prompt, "
+        "output (a name as in --name, with a suffix), duration, seed, n, negative_prompt, loop, "
         "temperature, top_k, top_p, cfg_scale, best_of. - reads standard input.",
         rich_help_panel=_SOUND,
     ),
@@ -186,5 +186,15 @@ OutputOption = Annotated[
         help="Where to write; the suffix picks the format. A folder for several sounds. "
         "Without it, a file here that is named after the prompt.",
         rich_help_panel=_OUTPUT,
+    ),
+]
+LoopOption = Annotated[
+    bool,
+    typer.Option(
+        "--loop",
+        help="Make a seamless loop of exactly --duration: what follows its end is crossfaded over "
+        "its beginning, and a sound whose seam would be heard is refused. A .wav gets loop points "
+        "(smpl). Only .wav and .flac.",
+        rich_help_panel=_SOUND,
     ),
 ]

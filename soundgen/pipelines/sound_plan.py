@@ -10,7 +10,7 @@ from typing import Any
 from soundgen.audio.io import FORMATS
 from soundgen.errors import InputError, UsageError
 from soundgen.pipelines.sound_names import NameTemplate, name_key, prompt_slug
-from soundgen.pipelines.sound_request import MAX_SEED, SoundRequest
+from soundgen.pipelines.sound_request import MAX_SEED, GenerateSettings, SoundRequest
 from soundgen.pipelines.sound_table import SoundRow
 
 
@@ -86,7 +86,7 @@ class SoundPlan:
         if first + variations * best_of - 1 > MAX_SEED:
             raise _refusal(row, f"seed {first}: too large for so many sounds")
         settings = replace(self.pattern.settings, **row.settings)
-        self._check_fades(row, settings.duration_s)
+        self._check(row, settings)
         template, suffix = self._template(row)
         made = []
         for variation in range(variations):
@@ -117,8 +117,10 @@ class SoundPlan:
             )
         return made
 
-    def _check_fades(self, row: SoundRow, duration_s: float | None) -> None:
-        finish = self.pattern.finish
+    def _check(self, row: SoundRow, settings: GenerateSettings) -> None:
+        finish, duration_s = self.pattern.finish, settings.duration_s
+        if settings.loop and duration_s is None:
+            raise _refusal(row, "a loop needs a length", hint="say it with -d, or in its row")
         if duration_s is not None and finish.fade_in_s + finish.fade_out_s > duration_s:
             raise _refusal(
                 row,

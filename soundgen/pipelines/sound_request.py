@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundgen.audio.finish import FinishSettings
+from soundgen.audio.loop import Seam
 from soundgen.errors import SoundgenError
 
 MIN_DURATION_S, MAX_DURATION_S = 0.1, 300.0
@@ -24,6 +25,8 @@ class GenerateSettings:
     top_p: float = 0.0
     cfg_scale: float = 3.0
     negative_prompt: str = ""
+    loop: bool = False
+    """Whether its end runs into its beginning."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +71,8 @@ class GenerateResult:
     loudness_lufs: float | None = None
     """As measured; only where a loudness was asked for, and the sound has one."""
     plot: Path | None = None
+    seam: Seam | None = None
+    """Of a loop."""
     row: int = 1
     variation: int = 1
     warning: str = ""

@@ -168,6 +168,16 @@ def _duration(value: Any) -> float | None:
     return duration_of(str(value))
 
 
+def _truth(value: Any) -> bool:
+    found: Any = _TRUTHS.get(value.lower()) if isinstance(value, _Cell) else value
+    if not isinstance(found, bool):
+        raise ValueError(f"expected true or false, got {value!r:.50}")
+    return found
+
+
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
 class _Field(NamedTuple):
     name: str
     convert: Callable[[Any], Any]
@@ -183,6 +193,7 @@ TABLE_FIELDS = {
     "n": _Field("variations", _whole(1)),
     "best_of": _Field("best_of", _whole(1)),
     "negative_prompt": _Field("negative_prompt", _text, is_setting=True),
+    "loop": _Field("loop", _truth, is_setting=True),
     "temperature": _Field("temperature", _number(0), is_setting=True),
     "top_k": _Field("top_k", _whole(0), is_setting=True),
     "top_p": _Field("top_p", _number(0, 1), is_setting=True),
