@@ -241,7 +241,7 @@ def _class_of(path: Path, classes: Sequence[str]) -> str:
 
 
 def _slug(prompt: str) -> str:
-    from soundgen.pipelines.sound_request import prompt_slug
+    from soundgen.pipelines.sound_names import prompt_slug
 
     return prompt_slug(prompt)
 

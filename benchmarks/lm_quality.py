@@ -42,12 +42,8 @@ from soundgen.pipelines.evaluate_lm import SOUNDS_FOLDER, evaluate_lm
 from soundgen.pipelines.generate import generate
 from soundgen.pipelines.listening import Listener
 from soundgen.pipelines.model import load_codec, load_matcher, use_threads
-from soundgen.pipelines.sound_request import (
-    GenerateFailure,
-    GenerateSettings,
-    SoundRequest,
-    prompt_slug,
-)
+from soundgen.pipelines.sound_names import prompt_slug
+from soundgen.pipelines.sound_request import GenerateFailure, GenerateSettings, SoundRequest
 from soundgen.progress import SilentProgress
 
 HERE = Path(__file__).resolve().parent

@@ -41,7 +41,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The file cannot be created or written (permissions, disk full).
     """
-    temporary = path.parent / f".soundgen-{secrets.token_hex(8)}{path.suffix}"
+    temporary = path.parent / f"{_temporary_prefix(os.getpid())}{secrets.token_hex(8)}{path.suffix}"
     try:
         # Created where `finally` already watches: Ctrl-C may come between any two instructions.
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -57,6 +57,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporary_files(folder: Path, pid: int) -> None:
+    """Delete what process `pid`, killed in the middle of a write, has left in `folder`."""
+    for path in folder.glob(f"{_temporary_prefix(pid)}*"):
+        path.unlink(missing_ok=True)
+
+
+def _temporary_prefix(pid: int) -> str:
+    return f".soundgen-{pid}-"
 
 
 @contextmanager

@@ -74,3 +74,21 @@ def make_dataset(folder: Path, *, per_kind: int = 5) -> Path:
             )
     write_manifest(folder / "manifest.jsonl", clips)
     return folder
+
+
+def loop_points(path: Path) -> list[tuple[int, int]]:
+    """Return the forward loops of a WAV, first sample and first one behind, as libsndfile sees.
+
+    It reads the `smpl` chunk for samplers; `soundfile` has no call of its own for it.
+    """
+    from soundfile import _ffi, _snd
+
+    get_instrument, forward = 0x10D0, 801
+    # SF_INSTRUMENT of sndfile.h: gain, six bytes, the number of loops, then 16 loops of four.
+    memory = _ffi.new("int[68]")
+    with soundfile.SoundFile(path) as file:
+        if not _snd.sf_command(file._file, get_instrument, memory, 4 * 68):
+            return []
+    loops = [tuple(memory[place : place + 4]) for place in range(4, 4 + 4 * memory[3], 4)]
+    assert all(mode == forward for mode, *_ in loops)
+    return [(start, end) for _, start, end, _ in loops]

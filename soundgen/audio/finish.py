@@ -4,7 +4,7 @@ It is done in this order:
 
 1. trim: the silence at both ends goes;
 2. sample rate;
-3. fades, of which none is shorter than 5 ms, so that nothing clicks;
+3. fades, of which none is shorter than 5 ms, so that nothing clicks; a loop has none;
 4. channels;
 5. level: a loudness below a true-peak ceiling, or a peak, or what keeps it from clipping.
 
@@ -30,9 +30,10 @@ from soundgen.audio.loudness import (
     peak_of,
     true_peak_dbtp,
 )
-from soundgen.audio.resample import resample, to_mono
+from soundgen.audio.resample import resample, resample_loop, to_mono
 from soundgen.audio.silence import sounding_range
 from soundgen.audio.waveform import Waveform
+from soundgen.errors import UsageError
 
 SAMPLE_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)
 BIT_DEPTHS = (16, 24, 32)
@@ -108,21 +109,29 @@ class FinishedSound:
     warnings: tuple[str, ...] = ()
 
 
-def finish(waveform: Waveform, settings: FinishSettings) -> FinishedSound:
+def finish(waveform: Waveform, settings: FinishSettings, *, is_loop: bool = False) -> FinishedSound:
     """Finish a sound, in the order that the module tells.
 
     Args:
         waveform: Mono, `[1, T]`.
         settings: What is wanted.
+        is_loop: Its end runs into its beginning, and shall go on doing so: no fade of 5 ms.
+
+    Raises:
+        UsageError: A loop was to be trimmed or faded.
     """
+    if is_loop:
+        check_loop_finish(settings)
     if settings.trim:
         waveform = trim(waveform)
     if settings.sample_rate is not None:
-        waveform = resample(waveform, settings.sample_rate)
+        change_rate = resample_loop if is_loop else resample
+        waveform = change_rate(waveform, settings.sample_rate)
     warnings = []
     if settings.fade_in_s + settings.fade_out_s > waveform.duration_s:
         warnings.append(f"the fades are longer than the sound of {waveform.duration_s:.2f} s")
-    waveform = fade(waveform, settings.fade_in_s, settings.fade_out_s)
+    if not is_loop:
+        waveform = fade(waveform, settings.fade_in_s, settings.fade_out_s)
     waveform = Waveform(np.repeat(waveform.samples, settings.channels, axis=0),
                         waveform.sample_rate)  # fmt: skip
     loudness = None
@@ -135,6 +144,16 @@ def finish(waveform: Waveform, settings: FinishSettings) -> FinishedSound:
     else:
         waveform = below_clipping(waveform)
     return FinishedSound(waveform, round(true_peak_dbtp(waveform), 2), loudness, tuple(warnings))
+
+
+def check_loop_finish(settings: FinishSettings) -> None:
+    """Refuse what would open a loop again.
+
+    Raises:
+        UsageError: It is to be trimmed or faded.
+    """
+    if settings.trim or settings.fade_in_s or settings.fade_out_s:
+        raise UsageError("a loop has no ends to trim or to fade", hint="leave those out")
 
 
 def trim(waveform: Waveform) -> Waveform:

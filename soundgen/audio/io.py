@@ -24,6 +24,7 @@ from soundgen.audio.source import (
     inspect_file,
 )
 from soundgen.audio.tags import check_tags, set_soundfile_tags, write_id3_tags
+from soundgen.audio.wav_loop import append_loop_points
 from soundgen.audio.waveform import Waveform
 from soundgen.errors import InputError, UsageError
 from soundgen.files import atomic_path
@@ -34,6 +35,7 @@ __all__ = [
     "AudioInfo",
     "blocks_mono",
     "check_format",
+    "check_loop_format",
     "conversion_notice",
     "pcm_subtype",
     "probe",
@@ -135,6 +137,7 @@ def write_audio(
     *,
     subtype: str | None = None,
     tags: Mapping[str, str] | None = None,
+    is_loop: bool = False,
 ) -> None:
     """Write a file atomically; the suffix picks wav, flac, ogg, opus or mp3.
 
@@ -147,6 +150,7 @@ def write_audio(
         waveform: Finite samples.
         subtype: libsndfile's name, such as "PCM_24" or "FLOAT"; 16 bit for wav and flac if None.
         tags: Names of `soundgen.audio.tags.TAG_NAMES` to text.
+        is_loop: Give a WAV loop points: all of it, again and again.
 
     Raises:
         InputError: A sample is NaN or infinite, or a tag has an unknown name.
@@ -170,6 +174,8 @@ def write_audio(
         except soundfile.LibsndfileError as error:
             # A full disk reaches us as libsndfile's own error; atomic_path words OSErrors.
             raise OSError(f"{error.error_string or 'the encoder failed'}") from error
+        if is_loop and file_format == "WAV":
+            append_loop_points(temporary, waveform.sample_rate, waveform.num_samples)
         write_id3_tags(temporary, file_format, tags or {})
 
 
@@ -201,6 +207,19 @@ def check_format(
     if channels > most:
         raise UsageError(f"{path}: {suffix} holds at most {most} channels, got {channels}")
     return file_format, chosen
+
+
+def check_loop_format(path: Path) -> None:
+    """Refuse a format whose coding would open a loop again: it changes what is near the ends.
+
+    Raises:
+        UsageError: The suffix is not that of wav or flac.
+    """
+    if path.suffix.lower() not in _BIT_DEPTHS:
+        raise UsageError(
+            f"{path}: a loop in {path.suffix} would not close: the coding changes its ends",
+            hint="make a .wav or .flac; game engines compress those themselves",
+        )
 
 
 def pcm_subtype(path: Path, bit_depth: int | None) -> str | None:

@@ -33,6 +33,17 @@ def resample(waveform: Waveform, sample_rate: int) -> Waveform:
     return Waveform(np.ascontiguousarray(resampled.T, dtype=np.float32), sample_rate)
 
 
+def resample_loop(waveform: Waveform, sample_rate: int) -> Waveform:
+    """Return a loop at `sample_rate` Hz: as `resample`, with its end running into its beginning."""
+    if waveform.sample_rate == sample_rate:
+        return waveform
+    from scipy.signal import resample as resample_periodic  # takes a second to import
+
+    num_samples = max(1, round(waveform.num_samples * sample_rate / waveform.sample_rate))
+    resampled = resample_periodic(waveform.samples.astype(np.float64), num_samples, axis=1)
+    return Waveform(np.ascontiguousarray(resampled, dtype=np.float32), sample_rate)
+
+
 def resample_stream(
     blocks: Iterable[NDArray[np.float32]], from_rate: int, to_rate: int
 ) -> Iterator[NDArray[np.float32]]:

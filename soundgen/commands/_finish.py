@@ -114,13 +114,11 @@ def finish_settings(
     loudness_lufs: float | None,
     normalize: bool,
     bit_depth: BitDepth | None,
-    duration_s: float | None,
 ) -> FinishSettings:
     """Return what the options come to.
 
     Raises:
-        UsageError: A number is none, two of them exclude each other, or the fades are longer than
-            the sound.
+        UsageError: A number is none, or two of them exclude each other.
     """
     for option, value in (
         ("--fade-in", fade_in_s),
@@ -131,12 +129,6 @@ def finish_settings(
             raise UsageError(f"{option} {value}: not a finite number")
     if loudness_lufs is not None and normalize:
         raise UsageError("--loudness and --normalize exclude each other", hint="leave one out")
-    if duration_s is not None and fade_in_s + fade_out_s > duration_s:
-        raise UsageError(
-            f"--fade-in {fade_in_s:g} and --fade-out {fade_out_s:g}: longer than the sound of "
-            f"{duration_s:g} s"
-        )
-
     from soundgen.audio.finish import FinishSettings
 
     return FinishSettings(

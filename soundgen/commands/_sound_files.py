@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -43,11 +43,28 @@ def plan_output(
 
 
 @contextmanager
-def folder_made(folder: Path, *, needed: bool) -> Iterator[None]:
-    """Make the folder that was asked for; take it away again if nothing came of it."""
-    if not needed or folder.is_dir():
+def folders_made(folder: Path, paths: Iterable[Path]) -> Iterator[None]:
+    """Make the folders that files go to; take those away again that nothing came to.
+
+    Args:
+        folder: The one that was asked for; what lies above it must be there.
+        paths: Files in it, or in folders below it.
+    """
+    parents = {parent for path in paths for parent in path.parents if folder in parent.parents}
+    made = []
+    try:
+        for parent in [folder, *sorted(parents)]:
+            if not parent.is_dir():
+                _make_folder(parent)
+                made.append(parent)
         yield
-        return
+    finally:
+        for parent in reversed(made):
+            with suppress(OSError):  # it is not empty: the usual end
+                parent.rmdir()
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir()
     except FileNotFoundError as error:  # a missing parent is more likely a typo than a wish
@@ -56,8 +73,3 @@ def folder_made(folder: Path, *, needed: bool) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise OutputError(f"{folder}: the folder cannot be made ({error.strerror})") from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # it is not empty: the usual end
-            folder.rmdir()

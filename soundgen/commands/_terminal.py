@@ -96,10 +96,21 @@ def note(message: str, *, quiet: bool = False) -> None:
         sys.stderr.flush()
 
 
-def report_error(message: str, hint: str, exit_code: int, *, as_json: bool = False) -> None:
-    """Show a failure: `error:` and `hint:` lines on stderr, or an `error` object on stdout."""
+def report_error(
+    message: str,
+    hint: str,
+    exit_code: int,
+    *,
+    as_json: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Show a failure: `error:` and `hint:` lines on stderr, or an `error` object on stdout.
+
+    `about` stands beside the object: which of several it was that failed.
+    """
     if as_json:
-        print_json({"error": {"message": message, "hint": hint, "exit_code": int(exit_code)}})
+        error = {"message": message, "hint": hint, "exit_code": int(exit_code)}
+        print_json({**(about or {}), "error": error})
         return
     note(f"error: {message}")
     if hint:

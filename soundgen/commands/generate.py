@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import secrets
-from dataclasses import replace
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,7 +24,28 @@ from soundgen.commands._finish import (
     TrimOption,
     finish_settings,
 )
-from soundgen.commands._sound_files import FORMATS, Format, folder_made, plan_output
+from soundgen.commands._sound_files import FORMATS, folders_made, plan_output
+from soundgen.commands._sound_options import (
+    BestOfOption,
+    CfgScaleOption,
+    DurationOption,
+    FormatOption,
+    LoopOption,
+    ModelOption,
+    NameOption,
+    NegativePromptOption,
+    OutputOption,
+    PlayOption,
+    PlotOption,
+    PromptsArgument,
+    SeedOption,
+    TableOption,
+    TemperatureOption,
+    ThreadsOption,
+    TopKOption,
+    TopPOption,
+    VariationsOption,
+)
 from soundgen.commands._terminal import (
     DeviceOption,
     ForceOption,
@@ -34,138 +58,34 @@ from soundgen.commands._terminal import (
     print_line,
     report_error,
 )
-from soundgen.errors import DeviceError, ExitCode, UsageError
+from soundgen.errors import DeviceError, ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
-    from soundgen.pipelines.sound_request import GenerateFailure, GenerateResult, SoundRequest
+    from soundgen.pipelines.sound_journal import SoundJournal
+    from soundgen.pipelines.sound_names import NameTemplate
+    from soundgen.pipelines.sound_request import GenerateFailure, GenerateResult
+    from soundgen.pipelines.sound_table import SoundRow
 
-MIN_DURATION_S, MAX_DURATION_S = 0.1, 300.0
 # Drawn seeds stay short enough to type; given ones may be as large as PyTorch takes.
-DRAWN_SEEDS, MAX_SEED = 2**32, 2**63 - 1
-
-_SOUND, _SAMPLING, _OUTPUT, _RUN = "The sound", "Sampling", "Output", "Running"
+DRAWN_SEEDS = 2**32
 
 
 def generate(
-    prompts: Annotated[
-        list[str], typer.Argument(metavar="PROMPT", help="What to hear, in a few words.")
-    ],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE|DIR",
-            help="Where to write; the suffix picks the format. A folder for several sounds. "
-            "Without it, a file here that is named after the prompt.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    duration: Annotated[
-        str,
-        typer.Option(
-            "-d",
-            "--duration",
-            metavar="SECONDS|auto",
-            help=f"Length, {MIN_DURATION_S:g} to {MAX_DURATION_S:g} s; auto lets the model end "
-            "the sound.",
-            rich_help_panel=_SOUND,
-        ),
-    ] = "auto",
-    variations: Annotated[
-        int,
-        typer.Option(
-            "-n",
-            "--variations",
-            metavar="N",
-            min=1,
-            help="Sounds for each prompt; number k is made with seed + k.",
-            rich_help_panel=_SOUND,
-        ),
-    ] = 1,
-    best_of: Annotated[
-        int,
-        typer.Option(
-            "--best-of",
-            metavar="N",
-            min=1,
-            help="Make N candidates for each sound and keep the one that fits the prompt best, as "
-            "the model's matcher hears it. It takes N times as long, and memory for eight. "
-            "Variation k chooses among the N seeds from seed + k x N on; of several files each is "
-            "named after its first candidate, and its tags hold the seed that was chosen.",
-            rich_help_panel=_SOUND,
-        ),
-    ] = 1,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            min=0,
-            max=MAX_SEED,
-            help="Repeats a sound; drawn and shown if not given.",
-            rich_help_panel=_SOUND,
-        ),
-    ] = None,
-    negative_prompt: Annotated[
-        str,
-        typer.Option(
-            "--negative-prompt",
-            metavar="TEXT",
-            help="What not to hear.",
-            rich_help_panel=_SOUND,
-        ),
-    ] = "",
-    temperature: Annotated[
-        float,
-        typer.Option(
-            "--temperature",
-            metavar="X",
-            min=0.0,
-            help="Above 1 wilder, below 1 tamer.",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = 1.0,
-    top_k: Annotated[
-        int,
-        typer.Option(
-            "--top-k",
-            metavar="N",
-            min=0,
-            help="Draw from the k likeliest codes; 0: from all.",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = 100,
-    top_p: Annotated[
-        float,
-        typer.Option(
-            "--top-p",
-            metavar="X",
-            min=0.0,
-            max=1.0,
-            help="Draw from the likeliest codes that sum to p; 0: no such limit.",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = 0.0,
-    cfg_scale: Annotated[
-        float,
-        typer.Option(
-            "--cfg-scale",
-            metavar="X",
-            min=0.0,
-            help="How closely to follow the prompt (guidance); 1: no guidance.",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = 3.0,
-    format_: Annotated[
-        Format | None,
-        typer.Option(
-            "--format",
-            metavar="|".join(FORMATS),
-            help="File format, where --output names none; wav otherwise.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
+    prompts: PromptsArgument = None,
+    table: TableOption = None,
+    output: OutputOption = None,
+    duration: DurationOption = "auto",
+    variations: VariationsOption = 1,
+    best_of: BestOfOption = 1,
+    seed: SeedOption = None,
+    negative_prompt: NegativePromptOption = "",
+    loop: LoopOption = False,
+    temperature: TemperatureOption = 1.0,
+    top_k: TopKOption = 100,
+    top_p: TopPOption = 0.0,
+    cfg_scale: CfgScaleOption = 3.0,
+    name: NameOption = None,
+    format_: FormatOption = None,
     trim: TrimOption = False,
     sample_rate: SampleRateOption = None,
     fade_in: FadeInOption = 0.0,
@@ -174,39 +94,11 @@ def generate(
     loudness: LoudnessOption = None,
     normalize: NormalizeOption = False,
     bit_depth: BitDepthOption = None,
-    plot: Annotated[
-        bool,
-        typer.Option(
-            "--plot",
-            help="Draw waveform and spectrogram beside each sound: rain.wav, rain.png.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = False,
-    play: Annotated[
-        bool,
-        typer.Option("--play", help="Play each sound once it is written.", rich_help_panel=_OUTPUT),
-    ] = False,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            metavar="NAME|DIR",
-            help="A shipped model, or a model folder.",
-            rich_help_panel=_RUN,
-        ),
-    ] = "soundgen-small",
+    plot: PlotOption = False,
+    play: PlayOption = False,
+    model: ModelOption = "soundgen-small",
     device: DeviceOption = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            metavar="N",
-            min=1,
-            max=1024,
-            help="Processor threads; all cores if not given.",
-            rich_help_panel=_RUN,
-        ),
-    ] = None,
+    threads: ThreadsOption = None,
     json: JsonOption = False,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -214,10 +106,11 @@ def generate(
 ) -> None:
     """Turn each PROMPT into a sound file, and print the file's path.
 
-    Examples: `soundgen generate "rain on a tin roof" -d 5 -o rain.wav` and
-    `soundgen generate "door slam" "thunder" -n 4 -o sounds/`
+    Examples: `soundgen generate "rain on a tin roof" -d 5 -o rain.wav`,
+    `soundgen generate "door slam" "thunder" -n 4 -o sounds/` and
+    `soundgen generate --prompts sounds.csv -o sounds/ --name "{row:03d}_{prompt}"`
     """
-    prompts = [_checked_prompt(prompt) for prompt in prompts]
+    rows = _rows(prompts, table)
     duration_s = parse_duration(duration)
     for option, value in (("--temperature", temperature), ("--cfg-scale", cfg_scale)):
         if not math.isfinite(value):
@@ -231,44 +124,68 @@ def generate(
         loudness_lufs=loudness,
         normalize=normalize,
         bit_depth=bit_depth,
-        duration_s=duration_s,
     )
     if play:
         from soundgen.audio.play import check_playing
 
         check_playing()
-    several = len(prompts) * variations > 1
-    folder, name, suffix = plan_output(output, format_, several=several)
-    if seed is None:
-        seed = secrets.randbelow(DRAWN_SEEDS)
-        note(f"seed {seed}", quiet=quiet)
-    if seed + len(prompts) + variations * best_of - 2 > MAX_SEED:
-        raise UsageError(f"--seed {seed}: too large for so many sounds")
 
     from soundgen.pipelines import generate as pipeline
-    from soundgen.pipelines.sound_request import GenerateSettings, SoundRequest
+    from soundgen.pipelines.sound_journal import SoundJournal
+    from soundgen.pipelines.sound_plan import SoundPlan
+    from soundgen.pipelines.sound_request import GenerateResult, GenerateSettings, SoundRequest
 
-    pattern = SoundRequest(
-        prompt="",
-        seed=seed,
-        output=folder / (name or suffix),
-        settings=GenerateSettings(
-            duration_s=duration_s,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            cfg_scale=cfg_scale,
-            negative_prompt=negative_prompt,
+    several = sum(row.variations or variations for row in rows) > 1
+    folder, file_name, suffix = plan_output(output, format_, several=several)
+    plan = SoundPlan(
+        rows=rows,
+        pattern=SoundRequest(
+            prompt="",
+            seed=0,
+            output=folder,
+            settings=GenerateSettings(
+                duration_s=duration_s,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                cfg_scale=cfg_scale,
+                negative_prompt=negative_prompt,
+                loop=loop,
+            ),
+            best_of=best_of,
+            finish=finish,
         ),
-        best_of=best_of,
-        finish=finish,
+        variations=variations,
+        folder=folder,
+        output=None if file_name is None else folder / file_name,
+        name=None if name is None else _template(name, file_name),
+        suffix=suffix,
+        plot=plot,
     )
-    requests = _requests(prompts, variations, pattern, named=name is not None, plot=plot)
-    exit_code = ExitCode.OK
-    with folder_made(folder, needed=name is None), console_progress(quiet) as progress:
+    asked = {**plan.asked(), "seed": seed, "model": model}
+    journal = SoundJournal(folder, asked) if several else None
+    if seed is None:
+        seed = _draw_seed(journal, quiet=quiet)
+    requests = plan.requests(seed)
+    outputs = [request.output for request in requests]
+    with (
+        nullcontext() if file_name else folders_made(folder, outputs),
+        journal.held(seed, outputs) if journal else nullcontext(),
+        _told_how_to_go_on(journal, len(requests), quiet=quiet),
+        console_progress(quiet) as progress,
+    ):
+        exit_code = ExitCode.OK
         for result in pipeline.generate(
-            requests, model=model, device=device, threads=threads, force=force, progress=progress
+            requests,
+            model=model,
+            device=device,
+            threads=threads,
+            force=force,
+            finished=journal.finished if journal else (),
+            progress=progress,
         ):
+            if journal and isinstance(result, GenerateResult):
+                journal.add(result.output)
             if not _show(result, json=json, quiet=quiet):
                 exit_code = ExitCode.INPUT
             elif play and not _play(result.output, json=json):
@@ -283,60 +200,71 @@ def parse_duration(text: str) -> float | None:
     Raises:
         UsageError: Not a number, or outside the allowed range.
     """
-    if text == "auto":
-        return None
+    from soundgen.pipelines.sound_request import duration_of
+
     try:
-        duration_s = float(text)
-    except ValueError:
-        duration_s = float("nan")
-    if not MIN_DURATION_S <= duration_s <= MAX_DURATION_S:
+        return duration_of(text)
+    except ValueError as error:
+        raise UsageError(f"--duration {text}: {error}") from error
+
+
+def _rows(prompts: list[str] | None, table: str | None) -> list[SoundRow]:
+    from soundgen.pipelines.sound_request import clean_prompt
+    from soundgen.pipelines.sound_table import SoundRow, parse_sound_table, read_sound_table
+
+    if prompts and table is not None:
+        raise UsageError("prompts and --prompts exclude each other", hint="leave one out")
+    if table == "-":
+        try:
+            return parse_sound_table(sys.stdin.buffer.read().decode("utf-8-sig"), "<stdin>")
+        except UnicodeDecodeError as error:
+            raise InputError("<stdin>: not text in UTF-8") from error
+    if table is not None:
+        return read_sound_table(Path(table))
+    if not prompts:
         raise UsageError(
-            f"--duration {text}: expected auto, or {MIN_DURATION_S:g} to {MAX_DURATION_S:g} seconds"
+            "Missing argument 'PROMPT...', or --prompts FILE", hint="soundgen generate --help"
         )
-    return duration_s
+    try:
+        return [SoundRow(prompt=clean_prompt(prompt)) for prompt in prompts]
+    except ValueError as error:
+        raise UsageError(str(error), hint='for example: soundgen generate "rain"') from error
 
 
-def _checked_prompt(prompt: str) -> str:
-    prompt = " ".join(prompt.split())
-    if not prompt:
-        raise UsageError("the prompt is empty", hint='for example: soundgen generate "rain"')
-    return prompt
+def _draw_seed(journal: SoundJournal | None, *, quiet: bool) -> int:
+    """Return the seed that a stopped run of the same batch drew, or draw one; and say it."""
+    if journal is not None and journal.seed is not None:
+        note(f"seed {journal.seed}, as drawn by the run that was stopped", quiet=quiet)
+        return journal.seed
+    seed = secrets.randbelow(DRAWN_SEEDS)
+    note(f"seed {seed}", quiet=quiet)
+    return seed
 
 
-def _requests(
-    prompts: list[str], variations: int, pattern: SoundRequest, *, named: bool, plot: bool
-) -> list[SoundRequest]:
-    """List the sounds to make: prompt i, variation k with the seeds from seed + i + k N on.
+@contextmanager
+def _told_how_to_go_on(
+    journal: SoundJournal | None, num_sounds: int, *, quiet: bool
+) -> Iterator[None]:
+    """Say last how to go on with a batch of which something was made and something is missing."""
+    try:
+        yield
+    finally:
+        if journal is not None and 0 < len(journal.finished) < num_sounds:
+            note(
+                f"{len(journal.finished)} of {num_sounds} sounds are made; to go on, run this "
+                f"again: {shlex.join(['soundgen', *sys.argv[1:]])}",
+                quiet=quiet,
+            )
 
-    Args:
-        prompts: What to hear.
-        variations: Of each prompt.
-        pattern: What they have in common, and the first seed; its output names the folder, and
-            the file or its suffix.
-        named: The output is the whole name; otherwise files are named after their prompts.
-        plot: Draw each.
-    """
-    from soundgen.pipelines.sound_request import prompt_slug
 
-    several = len(prompts) * variations > 1
-    requests: list[SoundRequest] = []
-    taken: set[Path] = set()
-    for row, prompt in enumerate(prompts):
-        for variation in range(variations):
-            seed = pattern.seed + row + variation * pattern.best_of
-            stem = prompt_slug(prompt) + (f"_{seed}" if several else "")
-            path = pattern.output
-            if not named:
-                path = path.with_name(f"{stem}{path.name}")
-            if path in taken:
-                raise UsageError(
-                    f"{path}: two of the sounds would have this name",
-                    hint="ask for different prompts, or use -n for variations of one",
-                )
-            taken.add(path)
-            picture = path.with_suffix(".png") if plot else None
-            requests.append(replace(pattern, prompt=prompt, seed=seed, output=path, plot=picture))
-    return requests
+def _template(name: str, file_name: str | None) -> NameTemplate:
+    from soundgen.pipelines.sound_names import NameTemplate
+
+    if file_name is not None:
+        raise UsageError(f"--name {name}: the file is named {file_name}", hint="leave one out")
+    if Path(name).suffix.lower().removeprefix(".") in FORMATS:
+        raise UsageError(f"--name {name}: the suffix is the format's", hint="use --format")
+    return NameTemplate(name)
 
 
 def _play(path: Path, *, json: bool) -> bool:
@@ -358,7 +286,14 @@ def _show(result: GenerateResult | GenerateFailure, *, json: bool, quiet: bool) 
 
     if isinstance(result, GenerateFailure):
         error = result.error
-        report_error(error.message, error.hint, error.exit_code, as_json=json)
+        about = {
+            "output": result.output,
+            "prompt": result.prompt,
+            "seed": result.seed,
+            "row": result.row,
+            "variation": result.variation,
+        }
+        report_error(error.message, error.hint, error.exit_code, as_json=json, about=about)
         return False
     if result.warning:
         note(f"warning: {result.warning}", quiet=quiet)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FLAGS = {
     "device": ("--device", "auto"),
     "model": ("--model", "soundgen-small"),
+    "loop": ("--loop", False),
     "negative_prompt": ("--negative-prompt", ""),
     "temperature": ("--temperature", 1.0),
     "top_k": ("--top-k", 100),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import unicodedata
 from collections import defaultdict
@@ -13,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from soundgen.data.captions import MAX_CAPTIONS, Facts, facts_of_row, merge
+from soundgen.data.rows import csv_header, csv_rows, json_lines, read_text
 from soundgen.errors import InputError
 
 _FILE_COLUMNS = ("audio", "path", "file", "filename", "file_name", "audio_path", "audio_filepath",
@@ -74,12 +73,7 @@ def read_caption_table(path: Path) -> CaptionTable:
     Raises:
         InputError: It cannot be read, a column is missing, or a row is not right; names the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file in UTF-8") from error
+    text = read_text(path)
     rows: dict[str, Facts] = {}
     for where, row in _rows(path, text):
         spelled = next(
@@ -129,35 +123,20 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}: line {number}: not valid JSON ({error.msg})") from error
+    for where, row in json_lines(str(path), text):
         if not isinstance(row, dict):
-            raise InputError(f"{path}: line {number}: expected an object, got {row!r:.50}")
-        yield f"line {number}", row
+            raise InputError(f"{path}: {where}: expected an object, got {row!r:.50}")
+        yield where, row
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    names = [str(name).strip().lower() for name in reader.fieldnames or []]
+    names = csv_header(text)
     if not set(names) & set(_FILE_COLUMNS):
         raise InputError(
             f"{path}: line 1: no column {', '.join(_FILE_COLUMNS[:3])}; "
             f"found: {', '.join(names)[:200] or 'nothing'}"
         )
-    try:
-        for row in reader:
-            if None in row:
-                raise InputError(f"{path}: line {reader.line_num}: more fields than columns")
-            yield f"line {reader.line_num}", row
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: {error}") from error
+    yield from csv_rows(str(path), text)
 
 
 def _relative(spelled: str, root: Path) -> str:

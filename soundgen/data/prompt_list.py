@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soundgen.data.rows import json_lines, read_text
 from soundgen.errors import InputError
 
 SUFFIXES = (".jsonl", ".json", ".txt")
@@ -37,15 +38,10 @@ def read_prompts(path: Path) -> list[JudgedPrompt]:
     """
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: prompts are read from {', '.join(SUFFIXES)} files")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file in UTF-8") from error
+    text = read_text(path)
     prompts: list[JudgedPrompt] = []
-    for number, row in _rows(path, text):
-        where = f"{path}: {'item' if path.suffix == '.json' else 'line'} {number}"
+    for place, row in _rows(path, text):
+        where = f"{path}: {place}"
         judged = _judged(row, where)
         if any(judged.prompt == earlier.prompt for earlier in prompts):
             raise InputError(f"{where}: '{judged.prompt}' stands there already")
@@ -55,30 +51,25 @@ def read_prompts(path: Path) -> list[JudgedPrompt]:
     return prompts
 
 
-def _rows(path: Path, text: str) -> list[tuple[int, Any]]:
-    """Return what stands for each prompt, with the number of its line or item."""
+def _rows(path: Path, text: str) -> list[tuple[str, Any]]:
+    """Return what stands for each prompt, and where: its line or item."""
     if path.suffix == ".json":
-        items = _parse(text, str(path))
+        try:
+            items = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}: not valid JSON ({error.msg})") from error
         if not isinstance(items, list):
             raise InputError(f"{path}: expected a list of prompts, got {type(items).__name__}")
-        return list(enumerate(items, start=1))
-    lines = [
-        (number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()
-    ]
+        return [(f"item {number}", item) for number, item in enumerate(items, start=1)]
     if path.suffix == ".jsonl":
-        return [(number, _parse(line, f"{path}: line {number}")) for number, line in lines]
-    rows: list[tuple[int, Any]] = []
-    for number, line in lines:
+        return list(json_lines(str(path), text))
+    rows: list[tuple[str, Any]] = []
+    for number, line in enumerate(text.split("\n"), start=1):
         prompt, _, category = line.partition("\t")
-        rows.append((number, {"prompt": prompt, "category": category.strip() or None}))
+        if line.strip():
+            row = {"prompt": prompt, "category": category.strip() or None}
+            rows.append((f"line {number}", row))
     return rows
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not valid JSON ({error.msg})") from error
 
 
 def _judged(row: Any, where: str) -> JudgedPrompt:

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soundgen.audio.finish import FinishedSound, FinishSettings
-from soundgen.audio.io import check_format, pcm_subtype, read_audio
+from soundgen.audio.finish import FinishedSound, FinishSettings, check_loop_finish
+from soundgen.audio.io import check_format, check_loop_format, pcm_subtype, read_audio
+from soundgen.audio.loop import Seam, surplus_s
 from soundgen.audio.plot import check_plotting, draw_sound
 from soundgen.audio.silence import SILENT_PEAK
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
 from soundgen.errors import CheckpointError, InputError, SoundgenError
 from soundgen.files import check_output
 from soundgen.pipelines.making import find_made
-from soundgen.pipelines.sound_request import GenerateFailure, GenerateResult, SoundRequest
+from soundgen.pipelines.sound_request import (
+    GenerateFailure,
+    GenerateResult,
+    GenerateSettings,
+    SoundRequest,
+)
 from soundgen.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     # PyTorch takes a second: not before everything that can be checked without it is.
-    from soundgen.pipelines.model import Model, Sound
+    from soundgen.pipelines.model import Model
+    from soundgen.pipelines.sound import Sound
 
 BATCH_SIZE = 8
 _REDRAW_OFFSET = 0x9E37_79B9
@@ -36,6 +44,8 @@ class _Chosen:
     drawn_with: int
     """Another one, derived from `seed`, if that gave silence."""
     match: float | None = None
+    fault: str = ""
+    """What was wrong with the one of `seed`, if it was drawn again."""
 
 
 def generate(
@@ -45,6 +55,7 @@ def generate(
     device: str = "auto",
     threads: int | None = None,
     force: bool = False,
+    finished: Collection[Path] = (),
     progress: Progress | None = None,
 ) -> Iterator[GenerateResult | GenerateFailure]:
     """Make sounds, several at a time, and write each as soon as it is there.
@@ -61,6 +72,8 @@ def generate(
         device: auto, cpu, cuda or mps.
         threads: Of the processor; as many as it has cores if `None`.
         force: Overwrite.
+        finished: Files that an earlier run of the same batch made: those are skipped under
+            `force` too.
         progress: Listens.
 
     Yields:
@@ -84,7 +97,8 @@ def generate(
     done: list[GenerateResult] = []
     for request in requests:
         _check_file(request, sample_rate)
-        earlier = None if force else _made_already(request, folder)
+        again = force and request.output not in finished
+        earlier = None if again else _made_already(request, folder)
         if earlier is None:
             check_output(request.output, force=force)
             pending.append(request)
@@ -113,8 +127,11 @@ def generate(
 
 
 def _check_file(request: SoundRequest, sample_rate: int) -> None:
-    """Refuse a format that cannot hold what the finish asks for."""
+    """Refuse a format that cannot hold what the finish asks for, or a loop."""
     finish = request.finish
+    if request.settings.loop:
+        check_loop_format(request.output)
+        check_loop_finish(finish)
     check_format(
         request.output,
         finish.sample_rate or sample_rate,
@@ -160,8 +177,9 @@ def _make(
     started = time.monotonic()
     first = batch[0]
     steps = None
-    if first.settings.duration_s is not None:
-        steps = round(first.settings.duration_s * model.language_model.config.frame_rate)
+    told_s = _told_s(first.settings)
+    if told_s is not None:
+        steps = round(told_s * model.language_model.config.frame_rate)
         steps *= math.ceil(first.best_of / BATCH_SIZE)
     what = first.prompt if len(batch) == 1 else f"{len(batch)} sounds"
     progress.start(f"generate {what}", steps)
@@ -175,14 +193,14 @@ def _make(
     spent = (time.monotonic() - started) / len(batch)
     for request, made in zip(batch, chosen, strict=True):
         if isinstance(made, InputError):
-            yield GenerateFailure(output=request.output, error=made)
+            yield _failure(request, made)
             continue
         try:
             finished = _write(model, request, made)
             if request.plot is not None:
                 draw_sound(finished.waveform, request.plot, request.prompt)
         except SoundgenError as failed:
-            yield GenerateFailure(output=request.output, error=failed)
+            yield _failure(request, failed)
             continue
         yield GenerateResult(
             output=request.output,
@@ -196,49 +214,67 @@ def _make(
             true_peak_dbtp=finished.true_peak_dbtp,
             loudness_lufs=finished.loudness_lufs,
             plot=request.plot,
+            seam=made.sound.seam,
+            row=request.row,
+            variation=request.variation,
             warning="; ".join([*_warnings(model, request, made), *finished.warnings]),
         )
+
+
+def _failure(request: SoundRequest, error: SoundgenError) -> GenerateFailure:
+    return GenerateFailure(
+        output=request.output,
+        prompt=request.prompt,
+        seed=request.seed,
+        error=error,
+        row=request.row,
+        variation=request.variation,
+    )
 
 
 def _each(
     model: Model, batch: Sequence[SoundRequest], progress: Progress
 ) -> list[_Chosen | InputError]:
-    """Make the one sound of each request; a silent one is drawn once more."""
+    """Make the one sound of each request; one that cannot be used is drawn once more."""
     chosen: list[_Chosen | InputError] = []
-    sounds = _draw(model, batch, [request.seed for request in batch], progress)
-    for request, sound in zip(batch, sounds, strict=True):
-        drawn_with = request.seed
-        if _is_silent(sound):
-            drawn_with = request.seed ^ _REDRAW_OFFSET
+    drawn = _draw(model, batch, [request.seed for request in batch], progress)
+    for request, first in zip(batch, drawn, strict=True):
+        sound, drawn_with, fault = first, request.seed, ""
+        if isinstance(first, InputError):
+            drawn_with, fault = request.seed ^ _REDRAW_OFFSET, first.message
             (sound,) = _draw(model, [request], [drawn_with], progress)
-        if _is_silent(sound):
+        if isinstance(sound, InputError):
             chosen.append(
                 InputError(
-                    f"'{request.prompt}': came out silent twice, with seeds {request.seed} and "
-                    f"{drawn_with}",
+                    f"'{request.prompt}', seed {request.seed}, and again with {drawn_with}: "
+                    f"{sound.message}",
                     hint="try another --seed, or other words",
                 )
             )
         else:
-            chosen.append(_Chosen(sound=sound, seed=request.seed, drawn_with=drawn_with))
+            chosen.append(
+                _Chosen(sound=sound, seed=request.seed, drawn_with=drawn_with, fault=fault)
+            )
     return chosen
 
 
 def _best(model: Model, request: SoundRequest, progress: Progress) -> _Chosen | InputError:
     """Make all candidates of a request; keep the one that the matcher finds nearest its prompt."""
     best: _Chosen | None = None
+    faults: list[InputError] = []
     for start in range(0, request.best_of, BATCH_SIZE):
         seeds = request.candidates[start : start + BATCH_SIZE]
         made = _draw(model, [request] * len(seeds), seeds, progress)
-        sounds = [sound for sound in made if not _is_silent(sound)]
+        sounds = [sound for sound in made if not isinstance(sound, InputError)]
+        faults += [sound for sound in made if isinstance(sound, InputError)]
         for sound, match in zip(sounds, model.match(request.prompt, sounds), strict=True):
             # Of equals the first, so that the choice does not depend on the batches.
             if best is None or best.match is None or match > best.match:
                 best = _Chosen(sound=sound, seed=sound.seed, drawn_with=sound.seed, match=match)
     if best is None:
         return InputError(
-            f"'{request.prompt}': came out silent with each of {request.best_of} seeds from "
-            f"{request.seed} on",
+            f"'{request.prompt}', each of {request.best_of} seeds from {request.seed} on: "
+            f"{faults[-1].message}",
             hint="try another --seed, or other words",
         )
     return best
@@ -246,13 +282,14 @@ def _best(model: Model, request: SoundRequest, progress: Progress) -> _Chosen | 
 
 def _draw(
     model: Model, batch: Sequence[SoundRequest], seeds: Sequence[int], progress: Progress
-) -> list[Sound]:
+) -> list[Sound | InputError]:
+    """Make sounds, or say of each why it cannot be used: it is silent, or makes no loop."""
     from soundgen.lm.sampling import SamplingSettings
 
     settings = batch[0].settings
-    return model.generate(
+    sounds = model.generate(
         [request.prompt for request in batch],
-        duration_s=settings.duration_s,
+        duration_s=_told_s(settings),
         seed=seeds,
         negative_prompt=settings.negative_prompt,
         settings=SamplingSettings(
@@ -263,11 +300,24 @@ def _draw(
         ),
         on_step=progress.advance,
     )
+    return [_usable(sound, settings) for sound in sounds]
 
 
-def _is_silent(sound: Sound) -> bool:
+def _told_s(settings: GenerateSettings) -> float | None:
+    """Return the length that the model is told, s: a loop is cut from a longer sound."""
+    if settings.duration_s is None or not settings.loop:
+        return settings.duration_s
+    return settings.duration_s + surplus_s(settings.duration_s)
+
+
+def _usable(sound: Sound, settings: GenerateSettings) -> Sound | InputError:
     # NaN compares as not above anything, so it counts as silent too.
-    return not float(abs(sound.samples).max(initial=0.0)) > SILENT_PEAK
+    if not float(abs(sound.samples).max(initial=0.0)) > SILENT_PEAK:
+        return InputError("came out silent")
+    try:
+        return sound.loop(settings.duration_s) if settings.loop else sound
+    except InputError as error:
+        return error
 
 
 def _warnings(model: Model, request: SoundRequest, made: _Chosen) -> list[str]:
@@ -281,7 +331,7 @@ def _warnings(model: Model, request: SoundRequest, made: _Chosen) -> list[str]:
         )
     if made.drawn_with != made.seed:
         warnings.append(
-            f"seed {made.seed} gave silence; drawn again with the derived seed {made.drawn_with}"
+            f"seed {made.seed}: {made.fault}; drawn again with the derived seed {made.drawn_with}"
         )
     return warnings
 
@@ -310,9 +360,11 @@ def _write(model: Model, request: SoundRequest, made: _Chosen) -> FinishedSound:
 
 
 def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult | None:
+    settings = asdict(request.settings)
+    is_loop = settings.pop("loop")  # files of earlier versions do not say it
     wanted = {
         "prompt": request.prompt,
-        **asdict(request.settings),
+        **settings,
         "model_digest": folder.model_digest,
         "finish": asdict(request.finish),
         **_choice(request, folder),
@@ -321,6 +373,8 @@ def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult 
     if made is None:
         return None
     found, making = made
+    if making.get("loop", False) != is_loop:
+        return None
     return GenerateResult(
         output=request.output,
         prompt=request.prompt,
@@ -333,5 +387,8 @@ def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult 
         true_peak_dbtp=making.get("true_peak_dbtp"),
         loudness_lufs=making.get("loudness_lufs"),
         plot=request.plot,
+        seam=Seam(**making["seam"]) if request.settings.loop else None,
+        row=request.row,
+        variation=request.variation,
         skipped=True,
     )

@@ -10,12 +10,8 @@ from soundgen.checkpoint import ModelFolder
 from soundgen.data.prompt_list import JudgedPrompt
 from soundgen.errors import InputError
 from soundgen.pipelines.generate import generate
-from soundgen.pipelines.sound_request import (
-    GenerateFailure,
-    GenerateSettings,
-    SoundRequest,
-    prompt_slug,
-)
+from soundgen.pipelines.sound_names import prompt_slug
+from soundgen.pipelines.sound_request import GenerateFailure, GenerateSettings, SoundRequest
 from soundgen.progress import Progress
 
 UNPROMPTED_FOLDER = "without-a-prompt"

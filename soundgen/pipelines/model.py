@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soundgen.audio.finish import FinishedSound, FinishSettings, finish
-from soundgen.audio.io import pcm_subtype, write_audio
 from soundgen.audio.loudness import below_clipping
 from soundgen.audio.resample import resample_stream
 from soundgen.audio.waveform import Waveform
@@ -31,7 +27,6 @@ from soundgen.lm.config import LMConfig
 from soundgen.lm.engine import Engine, SoundPlan
 from soundgen.lm.model import LanguageModel
 from soundgen.lm.sampling import SamplingSettings
-from soundgen.pipelines.making import making_tags
 from soundgen.pipelines.model_parts import (
     build_codec,
     build_entropy,
@@ -41,6 +36,7 @@ from soundgen.pipelines.model_parts import (
     load_weights,
 )
 from soundgen.pipelines.pool import default_jobs
+from soundgen.pipelines.sound import Sound
 from soundgen.text.encoder import TextEncoder
 from soundgen.training.device import resolve_device
 
@@ -102,61 +98,6 @@ class LoadedMatcher:
         """Return the vector of a text in the matcher's space, float32 `[1, D]`."""
         vectors = self.text_encoder.encode([prompt]).pooled
         return self.matcher.embed_text(vectors.to(self.matcher.log_scale.device)).cpu()
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A generated sound.
-
-    Attributes:
-        samples: float32 `[T]` in [-1, 1].
-        sample_rate: Hz.
-        prompt: What was asked for.
-        seed: What it was drawn with.
-        making: What else makes it again: settings, model, machine. Goes into its file's tags.
-    """
-
-    samples: NDArray[np.float32]
-    sample_rate: int
-    prompt: str
-    seed: int
-    making: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return len(self.samples) / self.sample_rate
-
-    def save(self, path: str | Path, settings: FinishSettings | None = None) -> FinishedSound:
-        """Finish the sound and write it; the suffix picks wav, flac, ogg, opus or mp3.
-
-        Args:
-            path: Where; an existing file is replaced.
-            settings: Trim, rate, fades, level, channels, bit depth; only 5 ms of fade if `None`.
-
-        Returns:
-            What was written, how loud it is, and what of the settings could not be had.
-
-        Raises:
-            SoundgenError: The format is unknown or the file cannot be written.
-        """
-        path, settings = Path(path), settings or FinishSettings()
-        finished = finish(Waveform(self.samples[None], self.sample_rate), settings)
-        making = {
-            "prompt": self.prompt,
-            "seed": self.seed,
-            **self.making,
-            "finish": asdict(settings),
-            "true_peak_dbtp": finished.true_peak_dbtp,
-            "loudness_lufs": finished.loudness_lufs,
-        }
-        write_audio(
-            path,
-            finished.waveform,
-            subtype=pcm_subtype(path, settings.bit_depth),
-            tags=making_tags(making),
-        )
-        return finished
 
 
 class Model:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundgen.audio.finish import FinishSettings
+from soundgen.audio.loop import Seam
 from soundgen.errors import SoundgenError
 
-_MAX_SLUG = 60
+MIN_DURATION_S, MAX_DURATION_S = 0.1, 300.0
+MAX_SEED = 2**63 - 1
+"""The largest that PyTorch takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,8 @@ class GenerateSettings:
     top_p: float = 0.0
     cfg_scale: float = 3.0
     negative_prompt: str = ""
+    loop: bool = False
+    """Whether its end runs into its beginning."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +41,10 @@ class SoundRequest:
     finish: FinishSettings = field(default_factory=FinishSettings)
     plot: Path | None = None
     """Where to draw it, if anywhere."""
+    row: int = 1
+    """Of the prompts, counted from 1."""
+    variation: int = 1
+    """Of the row's, counted from 1."""
 
     @property
     def candidates(self) -> range:
@@ -64,6 +71,10 @@ class GenerateResult:
     loudness_lufs: float | None = None
     """As measured; only where a loudness was asked for, and the sound has one."""
     plot: Path | None = None
+    seam: Seam | None = None
+    """Of a loop."""
+    row: int = 1
+    variation: int = 1
     warning: str = ""
     skipped: bool = False
 
@@ -73,13 +84,37 @@ class GenerateFailure:
     """One file of several that could not be made; the others go on."""
 
     output: Path
+    prompt: str
+    seed: int
     error: SoundgenError
+    row: int = 1
+    variation: int = 1
 
 
-def prompt_slug(prompt: str) -> str:
-    """Return a file name for a prompt that every file system takes: letters, digits, hyphens."""
-    plain = unicodedata.normalize("NFKC", prompt).lower()
-    slug = re.sub(r"[^\w]+", "-", plain).strip("-_")[:_MAX_SLUG].rstrip("-_")
-    # Windows refuses a file of these names whatever its suffix.
-    reserved = re.fullmatch(r"con|prn|aux|nul|com\d|lpt\d", slug)
-    return f"sound-{slug}" if reserved else slug or "sound"
+def clean_prompt(text: str) -> str:
+    """Return a prompt with single spaces.
+
+    Raises:
+        ValueError: Nothing is left.
+    """
+    prompt = " ".join(text.split())
+    if not prompt:
+        raise ValueError("the prompt is empty")
+    return prompt
+
+
+def duration_of(text: str) -> float | None:
+    """Return the seconds that `text` asks for, `None` for `auto`.
+
+    Raises:
+        ValueError: Not a number, or outside the allowed range.
+    """
+    if text == "auto":
+        return None
+    try:
+        duration_s = float(text)
+    except ValueError:
+        duration_s = float("nan")
+    if not MIN_DURATION_S <= duration_s <= MAX_DURATION_S:
+        raise ValueError(f"expected auto, or {MIN_DURATION_S:g} to {MAX_DURATION_S:g} seconds")
+    return duration_s

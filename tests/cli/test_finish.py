@@ -92,10 +92,6 @@ def test_the_options_offer_what_the_library_does() -> None:
         ({"loudness_lufs": -16.0, "normalize": True}, "--loudness and --normalize exclude"),
         ({"fade_in_s": float("nan")}, "--fade-in nan: not a finite number"),
         ({"loudness_lufs": float("nan")}, "--loudness nan: not a finite number"),
-        (
-            {"fade_in_s": 1.0, "fade_out_s": 2.5, "duration_s": 3.0},
-            "--fade-in 1 and --fade-out 2.5: longer than the sound of 3 s",
-        ),
     ],
 )
 def test_options_that_cannot_be_together(changed: dict[str, object], message: str) -> None:
@@ -108,7 +104,6 @@ def test_options_that_cannot_be_together(changed: dict[str, object], message: st
         "loudness_lufs": None,
         "normalize": False,
         "bit_depth": None,
-        "duration_s": None,
     }
     assert finish_settings(**options).channels == 1  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=message):

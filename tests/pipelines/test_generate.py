@@ -18,12 +18,7 @@ from soundgen.lm.sampling import SamplingSettings
 from soundgen.pipelines.generate import generate
 from soundgen.pipelines.model import load_model
 from soundgen.pipelines.recipes import load_recipe
-from soundgen.pipelines.sound_request import (
-    GenerateResult,
-    GenerateSettings,
-    SoundRequest,
-    prompt_slug,
-)
+from soundgen.pipelines.sound_request import GenerateResult, GenerateSettings, SoundRequest
 from soundgen.pipelines.tokenize import tokenize
 from soundgen.pipelines.train_lm import train_lm
 from tests.conftest import RunSoundgen
@@ -203,22 +198,6 @@ def test_seeds_and_prompts_must_match(tiny_model: Path) -> None:
     with pytest.raises(InputError, match="2 prompts, but 1 seeds"):
         model.generate(["a", "b"], seed=[1])
     assert model.generate([]) == []
-
-
-@pytest.mark.parametrize(
-    ("prompt", "slug"),
-    [
-        ("rain", "rain"),
-        ("Rain on a tin roof!", "rain-on-a-tin-roof"),
-        ("../../etc/passwd", "etc-passwd"),
-        ("grüner Wald", "grüner-wald"),
-        ("???", "sound"),
-        ("CON", "sound-con"),
-        ("x" * 300, "x" * 60),
-    ],
-)
-def test_slugs(prompt: str, slug: str) -> None:
-    assert prompt_slug(prompt) == slug
 
 
 @pytest.mark.usefixtures("one_thread")
