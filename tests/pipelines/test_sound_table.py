@@ -100,6 +100,8 @@ def test_a_prompt_a_line() -> None:
         ("t.csv", "prompt,duration\nx,301\n", "duration: expected auto, or 0.1 to 300 seconds"),
         ("t.csv", "prompt,top_p\nx,1.5\n", "line 2: top_p: must be 0 to 1, got 1.5"),
         ("t.csv", "prompt,temperature\nx,nan\n", "temperature: must be 0 or more, got nan"),
+        ("t.csv", "prompt,loop\nx,on\n", "line 2: loop: expected true or false, got 'on'"),
+        ("t.jsonl", '{"prompt": "x", "loop": 1}', "loop: expected true or false, got 1"),
         ("t.jsonl", '{"prompt": "x"\n', "t.jsonl: line 1: not valid JSON"),
         ("t.jsonl", '{"prompt": "x", "seed": ' + "9" * 5000 + "}", "not valid JSON"),
         ("t.jsonl", "[1]", "t.jsonl: line 1: expected a prompt or an object, got [1]"),
@@ -129,3 +131,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"t\.txt: not a text file in UTF-8"):
         read_sound_table(tmp_path / "t.txt")
+
+
+def test_loops() -> None:
+    cells = ["yes", "No", "TRUE", "false", "1", "0", ""]
+    rows = parse_sound_table("prompt,loop\n" + "".join(f"x,{cell}\n" for cell in cells), "t.csv")
+    assert [row.settings.get("loop") for row in rows] == [
+        True, False, True, False, True, False, None
+    ]  # fmt: skip
+    (row,) = parse_sound_table('{"prompt": "x", "loop": false}', "t.jsonl")
+    assert row.settings == {"loop": False}

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from soundgen.commands import _sound_options
 from soundgen.commands._sound_files import plan_output
 from soundgen.commands.generate import parse_duration
 from soundgen.errors import UsageError
+from soundgen.pipelines import sound_request
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,11 @@ def test_durations(text: str, duration_s: float | None) -> None:
 def test_impossible_durations(text: str) -> None:
     with pytest.raises(UsageError, match=r"expected auto, or 0\.1 to 300 seconds"):
         parse_duration(text)
+
+
+def test_the_options_have_the_bounds_of_the_library() -> None:
+    for name in ("MIN_DURATION_S", "MAX_DURATION_S", "MAX_SEED"):
+        assert getattr(_sound_options, name) == getattr(sound_request, name)
 
 
 def test_output_names(tmp_path: Path) -> None:
