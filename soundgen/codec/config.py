@@ -56,18 +56,7 @@ class SpectralConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes below one and windows that do not centre on a frame."""
-        for size in ("encoder_dim", "encoder_layers", "decoder_dim", "decoder_layers"):
-            _at_least(self, size, 1)
-        _at_least(self, "kernel_size", 1)
-        if not 0 < self.expansion < math.inf:
-            raise ValueError(f"expansion must be above 0, got {self.expansion}")
-        for name in ("analysis_n_fft", "analysis_wide_n_fft", "synthesis_n_fft"):
-            if getattr(self, name) % 2:
-                raise ValueError(f"{name} must be even, got {getattr(self, name)}")
-        if not 0 <= self.lookahead_frames < self.kernel_size:
-            raise ValueError(
-                f"lookahead_frames must be in [0, kernel_size), got {self.lookahead_frames}"
-            )
+        _check_frame_rate(self, "analysis_n_fft", "analysis_wide_n_fft", "synthesis_n_fft")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,19 +85,9 @@ class MagnitudeConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes below one and windows that do not centre on their hop."""
-        for size in ("encoder_dim", "encoder_layers", "decoder_dim", "decoder_layers"):
+        for size in ("short_rows", "rounds"):
             _at_least(self, size, 1)
-        for size in ("kernel_size", "short_rows", "rounds"):
-            _at_least(self, size, 1)
-        if not 0 < self.expansion < math.inf:
-            raise ValueError(f"expansion must be above 0, got {self.expansion}")
-        for name in ("wide_n_fft", "long_n_fft", "short_n_fft"):
-            if getattr(self, name) % 2:
-                raise ValueError(f"{name} must be even, got {getattr(self, name)}")
-        if not 0 <= self.lookahead_frames < self.kernel_size:
-            raise ValueError(
-                f"lookahead_frames must be in [0, kernel_size), got {self.lookahead_frames}"
-            )
+        _check_frame_rate(self, "wide_n_fft", "long_n_fft", "short_n_fft")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,6 +190,21 @@ class EntropyConfig:
         _in_range(self, "context_frames", 1, 64)
         # 255 x 127 x 512 < 2^24: a sum that float32 holds exactly.
         _in_range(self, "hidden_size", 1, 512)
+
+
+def _check_frame_rate(config: SpectralConfig | MagnitudeConfig, *windows: str) -> None:
+    """Refuse ConvNeXt blocks that cannot be built, and windows that do not centre on a frame."""
+    for size in ("encoder_dim", "encoder_layers", "decoder_dim", "decoder_layers", "kernel_size"):
+        _at_least(config, size, 1)
+    if not 0 < config.expansion < math.inf:
+        raise ValueError(f"expansion must be above 0, got {config.expansion}")
+    for name in windows:
+        if getattr(config, name) % 2:
+            raise ValueError(f"{name} must be even, got {getattr(config, name)}")
+    if not 0 <= config.lookahead_frames < config.kernel_size:
+        raise ValueError(
+            f"lookahead_frames must be in [0, kernel_size), got {config.lookahead_frames}"
+        )
 
 
 def _at_least(config: object, name: str, least: int) -> None:

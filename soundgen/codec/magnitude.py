@@ -23,11 +23,15 @@ import torch
 from torch import Tensor, nn
 
 from soundgen.codec.config import CodecConfig, MagnitudeConfig
-from soundgen.codec.stft import analyse, magnitudes, synthesise
+from soundgen.codec.stft import (
+    MAX_LOG_MAGNITUDE,
+    analyse,
+    magnitudes,
+    squared_windows,
+    synthesise,
+)
 from soundgen.nn.convnext import ConvNeXtBlock
 
-_MAX_LOG_MAGNITUDE = 7.0
-"""Above what a full-scale sinusoid gives in a 2048 window (e^7 = 1097); keeps exp() finite."""
 _FLOOR = 1e-3
 """Added to magnitudes before the logarithm: about -108 dB of full scale in the long window."""
 
@@ -63,7 +67,7 @@ class LogSpectra(nn.Module):
 
     def split(self, log_spectra: Tensor) -> tuple[Tensor, Tensor]:
         """Turn rows `[B, L, F]` back into both STFTs' magnitudes, each `[B, frames, bins]`."""
-        capped = log_spectra.float().clamp(max=_MAX_LOG_MAGNITUDE).exp()
+        capped = log_spectra.float().clamp(max=MAX_LOG_MAGNITUDE).exp()
         long, short = capped.split([self.num_long, self.num_features - self.num_long], dim=2)
         return long, short.reshape(len(short), -1, len(self.short_window) // 2 + 1)
 
@@ -190,21 +194,36 @@ class MagnitudeDecoder(nn.Module):
         `first_frame` is the number of the first one in the stream that they were cut from.
         """
         spectra = self.spectra
-        long, short = spectra.split(self.predict(latents))
-        phases = drawn_phases(long.shape[1], long.shape[2], first_frame).to(long.device)
-        wav = synthesise(
-            torch.polar(long, phases.expand_as(long)), spectra.long_window, spectra.hop_length
-        )
+        predicted = spectra.split(self.predict(latents))
+        long = _target(predicted[0], spectra.long_window, spectra.hop_length)
+        short = _target(predicted[1], spectra.short_window, spectra.short_hop)
+        _, num_frames, num_bins = long.magnitude.shape
+        phases = drawn_phases(num_frames, num_bins, first_frame).to(latents.device)
+        drawn = torch.polar(long.magnitude, phases.expand_as(long.magnitude))
+        wav = synthesise(drawn, long.window, long.hop_length, long.envelope)
         for _ in range(self.rounds):
-            wav = _project(wav, short, spectra.short_window, spectra.short_hop)
-            wav = _project(wav, long, spectra.long_window, spectra.hop_length)
+            wav = long.project(short.project(wav))
         return wav.unsqueeze(1)
 
 
-def _project(wav: Tensor, magnitude: Tensor, window: Tensor, hop_length: int) -> Tensor:
-    """Give `wav` `[B, T]` the magnitudes `[B, frames, bins]`, keeping its phases."""
-    found = analyse(wav, window, hop_length)
-    return synthesise(magnitude * found / (found.abs() + 1e-9), window, hop_length)
+class _Target(NamedTuple):
+    """The magnitudes `[B, frames, bins]` that a waveform shall have in one STFT."""
+
+    magnitude: Tensor
+    window: Tensor
+    hop_length: int
+    envelope: Tensor
+
+    def project(self, wav: Tensor) -> Tensor:
+        """Give `wav` `[B, T]` these magnitudes, keeping its phases."""
+        found = analyse(wav, self.window, self.hop_length)
+        wanted = self.magnitude * found / (found.abs() + 1e-9)
+        return synthesise(wanted, self.window, self.hop_length, self.envelope)
+
+
+def _target(magnitude: Tensor, window: Tensor, hop_length: int) -> _Target:
+    envelope = squared_windows(window, hop_length, magnitude.shape[1])
+    return _Target(magnitude, window, hop_length, envelope)
 
 
 def drawn_phases(num_frames: int, num_bins: int, first_frame: int = 0) -> Tensor:

@@ -21,11 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from soundgen.codec.config import CodecConfig
-from soundgen.codec.stft import centred_frames, synthesise
+from soundgen.codec.stft import MAX_LOG_MAGNITUDE, centred_frames, synthesise
 from soundgen.nn.convnext import ConvNeXtBlock
-
-_MAX_LOG_MAGNITUDE = 7.0
-"""Above what a full-scale sinusoid gives in a 2048 window (e^7 = 1097); keeps exp() finite."""
 
 
 def phase_period(config: CodecConfig) -> int:
@@ -177,7 +174,7 @@ class SpectralDecoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         log_magnitude, phase = self.head(self.norm(x)).float().chunk(2, dim=2)  # [B, L, bins]
-        magnitude = log_magnitude.clamp(max=_MAX_LOG_MAGNITUDE).exp()
+        magnitude = log_magnitude.clamp(max=MAX_LOG_MAGNITUDE).exp()
         spectrum = torch.complex(
             *self.reference.to_frame(magnitude * phase.cos(), magnitude * phase.sin(), first_frame)
         )

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+MAX_LOG_MAGNITUDE = 7.0
+"""Above what a full-scale sinusoid gives in a 2048 window (e^7 = 1097); keeps exp() finite."""
+
 
 def centred_frames(wav: Tensor, n_fft: int, hop_length: int) -> Tensor:
     """Cut `wav` `[B, T]` into `[B, L, n_fft]` windows, each centred on its hop, zeros outside."""
@@ -30,23 +33,38 @@ def magnitudes(wav: Tensor, window: Tensor, hop_length: int) -> Tensor:
     return (parts.square().sum(dim=-1) + 1e-12).sqrt()
 
 
-def synthesise(spectra: Tensor, window: Tensor, hop_length: int) -> Tensor:
+def synthesise(
+    spectra: Tensor, window: Tensor, hop_length: int, envelope: Tensor | None = None
+) -> Tensor:
     """Return the `wav` `[B, L * hop]` whose spectra are nearest to complex `[B, L, bins]`.
 
     Nearest in squared error: windowed overlap-add over the sum of squared windows (Griffin & Lim
     1984, equation 6).
+
+    Args:
+        spectra: Of the frames.
+        window: `[n_fft]`.
+        hop_length: Samples.
+        envelope: `squared_windows` of as many frames, where it is needed more than once.
     """
-    n_fft, num_frames = len(window), spectra.shape[1]
-    frames = torch.fft.irfft(spectra, n=n_fft) * window
+    if envelope is None:
+        envelope = squared_windows(window, hop_length, spectra.shape[1])
+    frames = torch.fft.irfft(spectra, n=len(window)) * window
+    return _overlap_add(frames, hop_length) / envelope
+
+
+def squared_windows(window: Tensor, hop_length: int, num_frames: int) -> Tensor:
+    """Return the sum of the squared windows over each sample, `[1, num_frames * hop]`."""
+    frames = (window**2).expand(1, num_frames, len(window))
+    return _overlap_add(frames, hop_length).clamp(min=1e-3)
+
+
+def _overlap_add(frames: Tensor, hop_length: int) -> Tensor:
+    """Add up frames `[B, L, n_fft]`; return what lies in their hops, `[B, L * hop]`."""
+    _, num_frames, n_fft = frames.shape
     margin = (n_fft - hop_length) // 2
     total = (num_frames - 1) * hop_length + n_fft
-
-    def fold(columns: Tensor) -> Tensor:
-        return F.fold(columns, (1, total), kernel_size=(1, n_fft), stride=(1, hop_length)).flatten(
-            1
-        )
-
-    wav = fold(frames.transpose(1, 2))
-    envelope = fold((window**2).expand(1, num_frames, n_fft).transpose(1, 2))
-    kept = slice(margin, margin + num_frames * hop_length)
-    return wav[:, kept] / envelope[:, kept].clamp(min=1e-3)
+    added = F.fold(
+        frames.transpose(1, 2), (1, total), kernel_size=(1, n_fft), stride=(1, hop_length)
+    ).flatten(1)
+    return added[:, margin : margin + num_frames * hop_length]

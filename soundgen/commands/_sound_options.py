@@ -166,17 +166,6 @@ ModelOption = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        metavar="N",
-        min=1,
-        max=1024,
-        help="Processor threads; all cores if not given.",
-        rich_help_panel=_RUN,
-    ),
-]
 OutputOption = Annotated[
     str | None,
     typer.Option(

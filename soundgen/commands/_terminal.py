@@ -57,6 +57,16 @@ DeviceOption = Annotated[
         help="Where to compute; auto is CUDA where there is one, else the processor.",
     ),
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Processor threads; all cores if not given.",
+    ),
+]
 
 
 def one_line(text: str) -> str:

@@ -13,6 +13,7 @@ from soundgen.commands._terminal import (
     ForceOption,
     JsonOption,
     QuietOption,
+    ThreadsOption,
     VerboseOption,
     console_progress,
     note,
@@ -173,12 +174,7 @@ def lm(
         bool, typer.Option("--sheet/--no-sheet", help="Draw the spectrograms (needs matplotlib).")
     ] = True,
     device: DeviceOption = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads", metavar="N", min=1, max=1024, help="Processor threads; all if not given."
-        ),
-    ] = None,
+    threads: ThreadsOption = None,
     json: JsonOption = False,
     force: ForceOption = False,
     quiet: QuietOption = False,

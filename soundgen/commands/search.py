@@ -12,6 +12,7 @@ from soundgen.commands._terminal import (
     DeviceOption,
     JsonOption,
     QuietOption,
+    ThreadsOption,
     VerboseOption,
     console_progress,
     note,
@@ -49,16 +50,7 @@ def search(
         bool, typer.Option("--strict", help="End with 3 if any sound file cannot be read.")
     ] = False,
     device: DeviceOption = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            metavar="N",
-            min=1,
-            max=1024,
-            help="Processor threads; all cores if not given.",
-        ),
-    ] = None,
+    threads: ThreadsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,

@@ -205,10 +205,12 @@ class _Run:
         self.seconds += len(samples) / self._config.sample_rate
         original = Original(torch.from_numpy(samples), sample_rate=self._config.sample_rate)
         wav = original.wav[None, None]
-        self._codes.append(self._codec.encode(wav)[0])
+        whole = self._codec.encode(wav)
+        self._codes.append(whole[0])
         for tally in self._ours:
             # Anew for each: the search chooses the first codes with a view to all that follow.
-            codes = self._codec.encode(wav, tally.n_q)
+            is_whole = tally.n_q == self._config.num_codebooks
+            codes = whole if is_whole else self._codec.encode(wav, tally.n_q)
             decoded = self._codec.decode(codes)[0, 0, : len(samples)].numpy()
             size_bytes = self._sgc_size(codes[0], len(samples), source)
             self._count(tally, clip, original, decoded, size_bytes)

@@ -282,7 +282,9 @@ def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
     set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
     n_q = _draw_n_q(recipe.training.n_q_choices, len(wav)).to(run.device)
     output = run.codec(wav, n_q, quantize=run.quantizing)
-    adversarial = share >= recipe.discriminator.start and run.quantizing
+    start = recipe.discriminator.start
+    # At 1 it is left out, also of the last step and of a dry run.
+    adversarial = start < 1 and share >= start and run.quantizing
     commitment = recipe.losses.commitment * output.commitment
     run.optimiser.zero_grad()
     if isinstance(run.codec.decoder, MagnitudeDecoder):

@@ -274,7 +274,14 @@ def test_a_magnitude_codec_starts_from_its_data_and_learns_beyond(
     assert_same_weights(tmp_path / "a", tmp_path / "b", "codec")
 
 
-def test_a_magnitude_codec_has_no_discriminator() -> None:
+def test_a_magnitude_codec_has_no_discriminator(dataset: Path, tmp_path: Path) -> None:
+    # A dry run takes the most demanding kind of step: with it, where there is one.
+    recipe = load_recipe("codec", "small", MAGNITUDE)
+    report = train_codec(recipe, data=dataset, out=tmp_path / "dry", dry_run=True)
+    assert "l_d" not in report.metrics
+    tiny = load_recipe("codec", "tiny")
+    report = train_codec(tiny, data=dataset, out=tmp_path / "dry", dry_run=True)
+    assert "l_d" in report.metrics
     with pytest.raises(ConfigError, match="magnitude autoencoder has no discriminator"):
         load_recipe("codec", "small", ["discriminator.start=0.5"])
 
