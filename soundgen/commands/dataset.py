@@ -130,6 +130,15 @@ def tokenize(
         int,
         typer.Option("--variants", min=1, metavar="N", help="Augmented copies of each clip."),
     ] = 1,
+    n_q: Annotated[
+        int | None,
+        typer.Option(
+            "--n-q",
+            min=1,
+            metavar="N",
+            help="Codebooks to encode with, as many as the recipe's lm.n_q.  [default: all]",
+        ),
+    ] = None,
     text_encoder: Annotated[
         str | None,
         typer.Option(
@@ -144,7 +153,7 @@ def tokenize(
 ) -> None:
     """Encode a dataset once for the training of language models: codes and embedded captions.
 
-    Example: `soundgen dataset tokenize data cache --model runs/codec --variants 4`
+    Example: `soundgen dataset tokenize data cache --model runs/codec --variants 3 --n-q 4`
     """
     from soundgen.pipelines.tokenize import tokenize as run
 
@@ -154,6 +163,7 @@ def tokenize(
             cache=cache,
             model=model,
             variants=variants,
+            n_q=n_q,
             text_encoder=text_encoder,
             device=device,
             force=force,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from soundgen.lm.config import LMConfig
 
@@ -34,6 +35,34 @@ class TextCondition(NamedTuple):
     """float32 `[B, D_text]`."""
     present: Tensor
     """bool `[B]`."""
+
+
+def corrupt_text(
+    text: TextCondition, *, vector_noise: float = 0.0, token_dropout: float = 0.0
+) -> TextCondition:
+    """Blur what a model is told in training, so that it also follows words it has never met.
+
+    A few thousand captions name each sound in one or two ways; a model that learns those by heart
+    is lost with the third. A noisy sentence vector stands for the neighbourhood of its caption,
+    and with tokens missing no single word decides (as word dropout does for classifiers of text,
+    Iyyer et al. 2015).
+
+    Args:
+        text: The prompts; sentence vectors of norm 1.
+        vector_noise: Most that is added to a sentence vector, as a norm: how much is drawn for each
+            item, evenly from 0; the sum is normalised again.
+        token_dropout: Mean share of tokens that are hidden; drawn for each item, evenly from 0 to
+            twice as much.
+    """
+    pooled, mask = text.pooled, text.mask
+    if vector_noise:
+        noise = torch.randn_like(pooled) / math.sqrt(pooled.shape[1])
+        amount = torch.rand(len(pooled), 1, device=pooled.device) * vector_noise
+        pooled = F.normalize(pooled + amount * noise, dim=1)
+    if token_dropout:
+        share = torch.rand(len(mask), 1, device=mask.device) * 2 * token_dropout
+        mask = mask & (torch.rand(mask.shape, device=mask.device) >= share)
+    return text._replace(pooled=pooled, mask=mask)
 
 
 class TimeCondition(NamedTuple):

@@ -65,6 +65,35 @@ class LanguageModel(nn.Module):
                 nn.init.normal_(parameter, std=0.02 * (depth if scaled else 1.0))
         nn.init.normal_(self.embedding.weight, std=0.1)
 
+    @torch.no_grad()
+    def start_from_codebooks(self, entries: Tensor) -> None:
+        """Let codes that sound alike begin alike, both as inputs and as outputs.
+
+        Rows of the embedding and of the head become random projections of the codec's entries,
+        in place of the random vectors from which likeness has to be learnt code by code. All
+        codebooks share a projection, since a frame is the sum of its entries.
+
+        Args:
+            entries: float32 `[K, V, D]`, of the codec's codebooks that the model uses.
+
+        Raises:
+            ShapeError: There are other codebooks or codes than the model has.
+        """
+        config = self.config
+        if entries.ndim != 3 or entries.shape[:2] != (config.n_q, config.codebook_size):
+            raise ShapeError(
+                f"entries must be [{config.n_q}, {config.codebook_size}, D], "
+                f"got {list(entries.shape)}"
+            )
+        # Every codebook's spread becomes one: beside the first, the last would hardly be seen.
+        centred = entries - entries.mean(dim=1, keepdim=True)
+        scaled = centred / centred.std(dim=1, keepdim=True).clamp(min=1e-6)
+        for weight in (self.embedding.weight, self.head.weight):
+            projection = torch.randn(entries.shape[2], config.dim, device=weight.device)
+            projected = scaled @ (projection / entries.shape[2] ** 0.5)
+            rows = weight.view(config.n_q, config.vocab_size, config.dim)
+            rows[:, : config.codebook_size] = projected * weight.std()
+
     def embed(self, inputs: Tensor) -> Tensor:
         """Sum the codebooks' embeddings of `inputs` int64 `[B, K, S]`, to `[B, S, D]`."""
         offsets = torch.arange(self.config.n_q, device=inputs.device) * self.config.vocab_size

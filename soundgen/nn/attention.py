@@ -34,9 +34,8 @@ class SelfAttention(nn.Module):
         batch, num_steps, dim = x.shape
         qkv = self.qkv(x).view(batch, num_steps, 3, self.num_heads, dim // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # [B, H, S, head_dim] each
-        y = F.scaled_dot_product_attention(
-            rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True
-        )
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        y = _attend(q, k, v, causal=True)
         mixed: Tensor = self.out(y.transpose(1, 2).reshape(batch, num_steps, dim))
         return mixed
 
@@ -63,6 +62,18 @@ class CrossAttention(nn.Module):
         batch, num_steps, dim = x.shape
         q = self.q(x).view(batch, num_steps, self.num_heads, -1).transpose(1, 2)
         keys, values = self.keys_values(memory)
-        y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask[:, None, None])
+        y = _attend(q, keys, values, mask=mask[:, None, None])
         mixed: Tensor = self.out(y.transpose(1, 2).reshape(batch, num_steps, dim))
         return mixed
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, causal: bool = False
+) -> Tensor:
+    """Attend; on a CPU in float32, whose attention in bfloat16 takes three times as long."""
+    if q.device.type != "cpu" or q.dtype == k.dtype == v.dtype == torch.float32:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(
+            q.float(), k.float(), v.float(), attn_mask=mask, is_causal=causal
+        )

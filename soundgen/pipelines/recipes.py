@@ -193,6 +193,14 @@ class LMTrainingConfig:
     """Share of items whose duration is dropped, for `-d auto`."""
     input_noise: float = 0.0
     """Mean share of the codes it reads that are replaced by others."""
+    text_noise: float = 0.0
+    """Most that is added to a prompt's sentence vector, whose norm is 1."""
+    token_dropout: float = 0.0
+    """Mean share of a prompt's tokens that are hidden."""
+    codebook_start: bool = False
+    """Start embeddings and heads from the codec's codebooks; a run with `--init` does not."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products; auto: bfloat16 where the device has instructions for it."""
     duration_power: float = 0.5
     category_power: float = 0.5
     longest_s: float = 4.0
@@ -213,6 +221,10 @@ class LMTrainingConfig:
         _check_share(self, "ema_decay", "condition_dropout", "duration_dropout", "label_smoothing")
         if not 0 <= self.input_noise <= 0.5:
             raise ValueError(f"input_noise must be in [0, 0.5], got {self.input_noise}")
+        if not 0 <= self.token_dropout <= 0.5:
+            raise ValueError(f"token_dropout must be in [0, 0.5], got {self.token_dropout}")
+        if not 0 <= self.text_noise < float("inf"):
+            raise ValueError(f"text_noise must be 0 or more, got {self.text_noise}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.longest_s <= 0 or self.max_s <= 0:

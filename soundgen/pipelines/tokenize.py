@@ -54,6 +54,7 @@ def tokenize(
     cache: Path,
     model: str,
     variants: int = 1,
+    n_q: int | None = None,
     text_encoder: str | None = None,
     device: str = "auto",
     force: bool = False,
@@ -70,6 +71,8 @@ def tokenize(
         cache: Folder to write.
         model: Whose codec to use.
         variants: Versions of each train clip, the plain one included.
+        n_q: Codebooks to encode with; all of the codec's if `None`. As many as the language model
+            will have are quicker, and nearer to the sound than the first ones of more.
         text_encoder: Name or folder of the encoder; MiniLM if `None`.
         device: auto, cpu, cuda or mps.
         force: Replace a cache that is there.
@@ -90,10 +93,14 @@ def tokenize(
     if not train:
         raise InputError(f"{data}: no clip of the train split", hint="see: soundgen dataset stats")
     codec = load_codec(model, device=str(resolve_device(device)))
+    most = codec.codec.config.num_codebooks
+    n_q = most if n_q is None else n_q
+    if not 1 <= n_q <= most:
+        raise InputError(f"n_q must be in 1..{most} with this codec, got {n_q}")
     encoder = load_text_encoder(_text_config(text_encoder), device="cpu")
     manifest = data / MANIFEST_NAME if data.is_dir() else data
     root = manifest.parent
-    info = _cache_info(manifest, codec, encoder, variants)
+    info = _cache_info(manifest, codec, encoder, variants, n_q)
     with folder_lock(cache), TokenCacheWriter(cache, info) as writer:
         texts = _Texts()
         seconds = 0.0
@@ -123,8 +130,10 @@ def tokenize(
 
 
 def prompts(clip: Clip) -> list[str]:
-    """Return the texts a clip is trained under: its captions, and its category as people ask."""
-    return [*clip.captions, clip.category, f"{clip.category} sound", f"sound of {clip.category}"]
+    """Return the texts a clip is trained under: captions, tags, its category as people ask."""
+    tags = [", ".join(clip.tags)] if clip.tags else []
+    category = clip.category
+    return [*clip.captions, *tags, category, f"{category} sound", f"sound of {category}"]
 
 
 def _text_config(name: str | None) -> TextEncoderConfig:
@@ -140,13 +149,13 @@ def _text_config(name: str | None) -> TextEncoderConfig:
 
 
 def _cache_info(
-    manifest: Path, codec: LoadedCodec, encoder: TextEncoder, variants: int
+    manifest: Path, codec: LoadedCodec, encoder: TextEncoder, variants: int, n_q: int
 ) -> CacheInfo:
     config = codec.codec.config
     return CacheInfo(
         format=CACHE_FORMAT,
         codec_digest=codec.digest,
-        n_q=config.num_codebooks,
+        n_q=n_q,
         codebook_size=config.codebook_size,
         frame_rate=config.frame_rate,
         text_encoder={**asdict(encoder.config), "sha256": encoder.digest},
@@ -173,7 +182,7 @@ def _add(
     words: Sequence[str],
     whole_s: float,
 ) -> float:
-    codes = codec.codec.encode(torch.from_numpy(audio)[None, None])[0].numpy()
+    codes = codec.codec.encode(torch.from_numpy(audio)[None, None], writer.info.n_q)[0].numpy()
     rate = codec.codec.config.sample_rate
     duration_s = max(len(audio) / rate, whole_s if len(audio) >= int(MAX_CLIP_S * rate) else 0.0)
     writer.add(

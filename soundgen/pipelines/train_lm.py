@@ -16,12 +16,12 @@ from soundgen.config import from_dict, to_dict
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
 from soundgen.errors import CheckpointError, ConfigError
 from soundgen.files import folder_lock
-from soundgen.lm.conditioning import TextCondition, TimeCondition
+from soundgen.lm.conditioning import TextCondition, TimeCondition, corrupt_text
 from soundgen.lm.config import LMConfig
 from soundgen.lm.delay import corrupt_inputs, training_pair
 from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
-from soundgen.pipelines.recipes import LMRecipe
+from soundgen.pipelines.recipes import LMRecipe, LMTrainingConfig
 from soundgen.pipelines.training import (
     BestRun,
     TrainReport,
@@ -31,7 +31,7 @@ from soundgen.pipelines.training import (
     set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
-from soundgen.training.device import resolve_device
+from soundgen.training.device import computes_bfloat16, resolve_device
 from soundgen.training.ema import WeightAverage
 from soundgen.training.run import RunFolder
 from soundgen.training.seeding import INITIAL, seed_step
@@ -86,7 +86,7 @@ def train_lm(
     cache = TokenCache(data)
     released = _read_codec(codec)
     _check_fit(recipe, cache, released)
-    run = _new_run(recipe, torch_device, init, cache)
+    run = _new_run(recipe, torch_device, init, cache, released)
     sampler = _sampler(recipe, cache, "train", recipe.training.seed)
     if dry_run:
         metrics = _train_step(run, sampler.batch(0), 0.0)
@@ -164,7 +164,13 @@ def _check_fit(recipe: LMRecipe, cache: TokenCache, codec: _ReleasedCodec) -> No
         raise CheckpointError(f"{cache.path}: holds no clip of the train split")
 
 
-def _new_run(recipe: LMRecipe, device: torch.device, init: str | None, cache: TokenCache) -> LMRun:
+def _new_run(
+    recipe: LMRecipe,
+    device: torch.device,
+    init: str | None,
+    cache: TokenCache,
+    codec: _ReleasedCodec,
+) -> LMRun:
     seed_step(recipe.training.seed, INITIAL)
     model = LanguageModel(recipe.lm).to(device)
     if init is not None:
@@ -178,6 +184,8 @@ def _new_run(recipe: LMRecipe, device: torch.device, init: str | None, cache: To
                 hint="compare: soundgen models info, soundgen recipes show",
             )
         model.load_state_dict(folder.tensors("lm"))
+    elif recipe.training.codebook_start:
+        model.start_from_codebooks(_codebooks(codec, recipe.lm.n_q).to(device))
     average = WeightAverage(model, decay=recipe.training.ema_decay)
     return LMRun(
         recipe=recipe,
@@ -191,6 +199,13 @@ def _new_run(recipe: LMRecipe, device: torch.device, init: str | None, cache: To
         },
         best=copy.deepcopy(average.shadow),
     )
+
+
+def _codebooks(codec: _ReleasedCodec, n_q: int) -> Tensor:
+    """Return the entries of the first codebooks, float32 `[n_q, V, D]`."""
+    weights = codec.parts["codec"]
+    sums = weights["quantizer.embedding_sum"][:n_q].float()
+    return sums / weights["quantizer.usage"][:n_q, :, None].float().clamp(min=1e-5)
 
 
 def _sampler(recipe: LMRecipe, cache: TokenCache, split: str, seed: int) -> TokenSampler:
@@ -249,8 +264,7 @@ def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]
         run.device,
         has_text=torch.rand(size) >= recipe.training.condition_dropout,
         has_duration=torch.rand(size) >= recipe.training.duration_dropout,
-        input_noise=recipe.training.input_noise,
-        label_smoothing=recipe.training.label_smoothing,
+        training=recipe.training,
     )
     weights = torch.tensor(recipe.training.codebook_weights or (1.0,) * recipe.lm.n_q)
     weights = weights.to(losses.device)
@@ -273,30 +287,37 @@ def _losses(
     *,
     has_text: Tensor,
     has_duration: Tensor,
-    input_noise: float = 0.0,
-    label_smoothing: float = 0.0,
+    training: LMTrainingConfig | None = None,
 ) -> Tensor:
-    """Return the cross-entropy of each codebook, `[K]`."""
+    """Return the cross-entropy of each codebook, `[K]`; in a training step as it is trained on."""
     inputs, targets, mask = training_pair(
         batch.codes.to(device),
         batch.num_frames.to(device),
         batch.ends.to(device),
         model.config.special,
     )
-    inputs = corrupt_inputs(inputs, model.config.special, input_noise)
     text = TextCondition(
         batch.text_states.to(device),
         batch.text_mask.to(device),
         batch.text_pooled.to(device),
         has_text.to(device),
     )
+    smoothing, precision = 0.0, "float32"
+    if training is not None:
+        inputs = corrupt_inputs(inputs, model.config.special, training.input_noise)
+        text = corrupt_text(
+            text, vector_noise=training.text_noise, token_dropout=training.token_dropout
+        )
+        smoothing, precision = training.label_smoothing, training.precision
     time = TimeCondition(
         batch.start_s.to(device),
         torch.where(has_duration, batch.duration_s, torch.nan).to(device),
     )
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+    # What is measured, unlike what is trained, is the same number on every machine.
+    half = precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
         logits = model(inputs, text, time)
-    return codebook_cross_entropy(logits, targets, mask, label_smoothing=label_smoothing)
+    return codebook_cross_entropy(logits, targets, mask, label_smoothing=smoothing)
 
 
 def _by_codebook(losses: Tensor) -> dict[str, float]:

@@ -24,3 +24,15 @@ def resolve_device(name: str) -> torch.device:
     if name not in ("cpu", "cuda", "mps"):
         raise DeviceError(f"unknown device '{name}'", hint="use auto, cpu, cuda or mps")
     return torch.device(name)
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Say whether matrix products are faster in bfloat16 than in float32 there.
+
+    CUDA, and processors with instructions for it (AVX-512 BF16, AMX), where a training step takes
+    half the time; others imitate it, slowly.
+    """
+    if device.type != "cpu":
+        return device.type == "cuda"
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))

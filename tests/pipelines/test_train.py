@@ -15,12 +15,14 @@ import pytest
 import safetensors.torch
 import torch
 
+from soundgen.audio.io import read_mono
 from soundgen.checkpoint import open_model_folder
+from soundgen.data.manifest import read_manifest
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
 from soundgen.errors import CheckpointError, ConfigError, InputError, OutputError
 from soundgen.lm.model import LanguageModel
 from soundgen.pipelines import train_lm as train_lm_module
-from soundgen.pipelines.model import load_model
+from soundgen.pipelines.model import load_codec, load_model
 from soundgen.pipelines.recipes import load_recipe
 from soundgen.pipelines.tokenize import tokenize
 from soundgen.pipelines.train_codec import train_codec
@@ -32,7 +34,14 @@ from tests.fixtures_codec import make_tiny_codec
 
 SHORT = ("training.steps=24", "training.checkpoint_every=6", "training.log_every=3")
 # The discriminator joins at step 10, so that a resumed run has to restore it; dropout draws.
-OPTIONS = {"codec": (*SHORT, "discriminator.start=0.4"), "lm": (*SHORT, "lm.dropout=0.1")}
+OPTIONS = {
+    "codec": (*SHORT, "discriminator.start=0.4"),
+    "lm": (
+        *SHORT,
+        *("lm.dropout=0.1", "training.text_noise=0.5", "training.token_dropout=0.2"),
+        *("training.precision=bfloat16", "training.codebook_start=true"),
+    ),
+}
 
 
 TOKENS = TokenSamplerConfig(
@@ -428,3 +437,19 @@ def test_tokenizing_repeats_itself(
     tokenize(data=dataset, cache=tmp_path / "again", model=str(tiny_codec), variants=2)
     for name in ("codes.u16", "clips.jsonl", "cache.json", "texts.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (token_cache / name).read_bytes()
+
+
+def test_fewer_codebooks_are_encoded_as_well_as_they_can_be(
+    dataset: Path, tiny_codec: Path, tmp_path: Path
+) -> None:
+    tokenize(data=dataset, cache=tmp_path / "two", model=str(tiny_codec), n_q=2)
+    cache = TokenCache(tmp_path / "two")
+    assert cache.info.n_q == 2
+    clip = next(clip for clip in read_manifest(dataset) if clip.split != "test")
+    codec = load_codec(str(tiny_codec)).codec
+    samples = read_mono(dataset / clip.path, codec.config.sample_rate)[0].samples
+    codes = codec.encode(torch.from_numpy(samples)[None], 2)[0]
+    written = torch.from_numpy(cache.codes[: codes.shape[1]].astype("int64")).T
+    assert torch.equal(written, codes)
+    with pytest.raises(InputError, match=r"n_q must be in 1\.\.\d+ with this codec, got 99"):
+        tokenize(data=dataset, cache=tmp_path / "many", model=str(tiny_codec), n_q=99)
