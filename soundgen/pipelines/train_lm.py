@@ -68,7 +68,8 @@ def train_lm(
     Args:
         recipe: What to train and how.
         data: Token cache, as `dataset tokenize` writes it.
-        codec: The model whose codec made it; its codec goes into `out`, so that `out` is whole.
+        codec: The model whose codec made it; all its other parts that still fit go into `out`, so
+            that `out` is whole.
         out: Run folder; becomes a model folder at the first checkpoint.
         init: A model whose language model to start from.
         resume: Go on with the run in `out`.
@@ -84,7 +85,7 @@ def train_lm(
     progress = progress or SilentProgress()
     torch_device = resolve_device(device)
     cache = TokenCache(data)
-    released = _read_codec(codec)
+    released = _read_codec(codec, cache.info.text_encoder["sha256"])
     _check_fit(recipe, cache, released)
     run = _new_run(recipe, torch_device, init, cache, released)
     sampler = _sampler(recipe, cache, "train", recipe.training.seed)
@@ -110,19 +111,23 @@ class _ReleasedCodec(NamedTuple):
     config: dict[str, Any]
     training: dict[str, Any]
     parts: dict[str, dict[str, Tensor]]
-    """Weights of the codec, and of its entropy model where it has one."""
-    entropy: dict[str, Any]
-    """The section that goes with the latter, under its name."""
+    """Weights of the codec, and of the model's entropy model and matcher where it has them."""
+    others: dict[str, Any]
+    """The sections that go with the latter two, under their names."""
 
 
-def _read_codec(codec: str) -> _ReleasedCodec:
+def _read_codec(codec: str, encoder_digest: str) -> _ReleasedCodec:
     folder = resolve_model(codec)
     folder.verify()
+    names = [part for part in ("codec", "entropy", "matcher") if folder.has(part)]
+    # A matcher belongs to a text encoder; under another one it would be refused.
+    if "matcher" in names:
+        if folder.section("matcher").get("text_encoder_sha256") != encoder_digest:
+            names.remove("matcher")
     # Cloned: the file stays mapped otherwise, and may be replaced while we train.
     parts = {
         part: {name: value.clone() for name, value in folder.tensors(part).items()}
-        for part in ("codec", "entropy")
-        if folder.has(part)
+        for part in names
     }
     return _ReleasedCodec(
         folder.path,
@@ -379,7 +384,7 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCode
         folder.path,
         {
             "codec": codec.config,
-            **codec.entropy,
+            **codec.others,
             "lm": {**to_dict(run.recipe.lm), "codec_digest": codec.digest},
             "text_encoder": cache.info.text_encoder,
             "training": made_by,

@@ -14,6 +14,7 @@ from soundgen.checkpoint import open_model_folder, save_model_folder
 from soundgen.errors import CheckpointError, ConfigError, OutputError
 from soundgen.pipelines.model import load_matcher, load_model
 from soundgen.pipelines.recipes import load_recipe
+from soundgen.pipelines.train_lm import train_lm
 from soundgen.pipelines.train_matcher import train_matcher
 from soundgen.progress import SilentProgress
 from tests.fixtures_audio import KINDS, make_sound
@@ -132,3 +133,30 @@ def test_a_matcher_of_another_text_encoder_is_refused(matcher_model: Path, tmp_p
     )
     with pytest.raises(CheckpointError, match="was trained with another text encoder"):
         load_model(str(tmp_path / "mixed"), device="cpu")
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_language_model_trained_beside_a_matcher_keeps_it_if_it_fits(
+    matcher_model: Path, tiny_codec: Path, token_cache: Path, tmp_path: Path, fits: bool
+) -> None:
+    codec, whole = open_model_folder(tiny_codec), open_model_folder(matcher_model)
+    digest = whole.config["matcher"]["text_encoder_sha256"]
+    beside = save_model_folder(
+        tmp_path / "beside",
+        {
+            "codec": codec.section("codec"),
+            "matcher": {
+                **whole.section("matcher"),
+                "text_encoder_sha256": digest if fits else "0" * 64,
+            },
+        },
+        {"codec": codec.tensors("codec"), "matcher": weights(matcher_model)},
+    )
+    recipe = load_recipe("lm", "tiny", ["training.steps=1"])
+    train_lm(recipe, data=token_cache, codec=str(beside.path), out=tmp_path / "lm", device="cpu")
+    made = open_model_folder(tmp_path / "lm")
+    made.verify()
+    assert made.has("matcher") == fits
+    if fits:
+        assert made.matcher_digest == whole.matcher_digest
+        assert load_model(str(tmp_path / "lm"), device="cpu").matcher is not None
