@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from soundgen.commands._completion import model_names
 from soundgen.commands._sound_files import FORMATS, Format
 
 # `soundgen.pipelines.sound_request` has these bounds too, and NumPy, which --help must not wait
@@ -162,6 +163,7 @@ ModelOption = Annotated[
     str,
     typer.Option(
         "--model",
+        autocompletion=model_names,
         metavar="NAME|DIR",
         help="A shipped model, or a model folder.",
         rich_help_panel=_RUN,
