@@ -40,6 +40,10 @@ it is whole. `-q` and `-v` work with every command, `-h` and `--help` everywhere
 A failure is one line that says what is wrong, and a `hint:` line that says what to do. With
 `--json` it is an object on stdout: `{"error": {"message", "hint", "exit_code"}}`.
 
+`soundgen --install-completion` lets your shell (bash, zsh, fish, PowerShell) complete commands,
+options, and the names of models, recipes and formats; `--show-completion` prints what it would
+install.
+
 Environment: `NO_COLOR` turns colours off. `SOUNDGEN_DEBUG=1` adds the traceback to an error.
 
 ## Exit codes

@@ -39,6 +39,7 @@ class _Group(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
         arguments = list(sys.argv[1:] if args is None else args)
         try:
+            self._main_shell_completion({}, "soundgen")
             with self.make_context("soundgen", arguments.copy()) as context:
                 self.invoke(context)
             sys.stdout.flush()
@@ -62,7 +63,6 @@ app = typer.Typer(
     name="soundgen",
     cls=_Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -77,3 +77,13 @@ class Terminated(BaseException):
 
 class ShapeError(ValueError):
     """A tensor of the wrong shape or type was passed to a public function."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory was too small, of the processor or of a GPU."""
+    # PyTorch has a class for CUDA's memory only; the processor's allocator raises RuntimeError.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

@@ -23,7 +23,7 @@ TINY_LM = LMConfig(
 )
 
 
-def make_tiny_model(folder: Path, *, seed: int = 0) -> ModelFolder:
+def make_tiny_model(folder: Path, *, seed: int = 0, lm: LMConfig = TINY_LM) -> ModelFolder:
     """Save a random model with the default text encoder and a licence in its card."""
     import torch
 
@@ -32,10 +32,10 @@ def make_tiny_model(folder: Path, *, seed: int = 0) -> ModelFolder:
     codec = make_tiny_codec(folder, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        language_model = LanguageModel(TINY_LM).eval()
+        language_model = LanguageModel(lm).eval()
     sections: dict[str, Any] = {
         "codec": codec.config["codec"],
-        "lm": {**to_dict(TINY_LM), "codec_digest": codec.codec_digest},
+        "lm": {**to_dict(lm), "codec_digest": codec.codec_digest},
         "text_encoder": {**to_dict(TextEncoderConfig()), "sha256": MINILM_DIGEST},
     }
     (folder / "README.md").write_text("---\nlicense: cc0-1.0\n---\n# A tiny model\n")

@@ -10,6 +10,11 @@ from soundgen.errors import UsageError
 _PACKAGES = {"plot": "matplotlib", "play": "sounddevice"}
 
 
+def has_extra(extra: Literal["plot", "play"]) -> bool:
+    """Tell whether an extra of soundgen is installed."""
+    return find_spec(_PACKAGES[extra]) is not None
+
+
 def require_extra(extra: Literal["plot", "play"], what: str, otherwise: str) -> None:
     """Refuse what needs an extra of soundgen that is not installed.
 
@@ -22,7 +27,7 @@ def require_extra(extra: Literal["plot", "play"], what: str, otherwise: str) -> 
         UsageError: It is not installed.
     """
     package = _PACKAGES[extra]
-    if find_spec(package) is None:
+    if not has_extra(extra):
         raise UsageError(
             f"{what} needs {package}, which is not installed",
             hint=f"pip install 'soundgen[{extra}]', or {otherwise}",

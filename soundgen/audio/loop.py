@@ -120,7 +120,7 @@ def make_loop(
     if _power(loop) < _MIN_POWER_SHARE * _power(samples):
         raise InputError("no loop: nothing of it goes on long enough to begin again")
     more = samples[start + num_samples : start + num_samples + crossfade]
-    loop[:crossfade] = _crossfaded(more, loop[:crossfade])
+    loop[:crossfade] = crossfaded(more, loop[:crossfade])
     return loop, measure_seam(loop, sample_rate, crossfade)
 
 
@@ -186,7 +186,7 @@ def _magnitudes(
     return np.asarray(np.abs(np.fft.rfft(frames * np.hanning(size), axis=1)))
 
 
-def _crossfaded(falling: NDArray[np.float32], rising: NDArray[np.float32]) -> NDArray[np.float32]:
+def crossfaded(falling: NDArray[np.float32], rising: NDArray[np.float32]) -> NDArray[np.float32]:
     """Blend two parts `[T]` at equal power, whatever they have in common.
 
     Two noises add in power, two equal tones in amplitude; gains that sum to one in either sense

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundgen.audio.extras import require_extra
+from soundgen.audio.extras import has_extra, require_extra
 from soundgen.audio.resample import to_mono
 from soundgen.audio.waveform import Waveform
 from soundgen.files import atomic_path
@@ -29,6 +30,11 @@ def check_plotting() -> None:
     require_extra("plot", "--plot", "leave --plot out")
 
 
+def can_plot() -> bool:
+    """Tell whether matplotlib is there."""
+    return has_extra("plot")
+
+
 def draw_sound(waveform: Waveform, path: Path, title: str) -> None:
     """Draw a sound as PNG, without a display.
 
@@ -39,6 +45,18 @@ def draw_sound(waveform: Waveform, path: Path, title: str) -> None:
 
     Raises:
         OutputError: `path` cannot be written.
+    """
+    picture = sound_png(waveform, title)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(picture)
+
+
+def sound_png(waveform: Waveform, title: str) -> bytes:
+    """Return the picture that `draw_sound` writes; matplotlib has to be there.
+
+    Args:
+        waveform: `[C, T]` with at least one sample; drawn as mono.
+        title: One line above the picture.
     """
     # Not pyplot: that would look for a screen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -67,9 +85,11 @@ def draw_sound(waveform: Waveform, path: Path, title: str) -> None:
     # A prompt may hold dollar signs, which are formulas to matplotlib, and letters that its font
     # has not: a box in their place is good enough, and no business of stderr.
     figure.suptitle(title, parse_math=False)
-    with atomic_path(path) as temporary, warnings.catch_warnings():
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(temporary, format="png", dpi=130)
+        figure.savefig(picture, format="png", dpi=130)
+    return picture.getvalue()
 
 
 def spectrogram_db(waveform: Waveform) -> NDArray[np.float64]:

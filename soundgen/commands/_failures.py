@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from soundgen.commands._terminal import report_error
-from soundgen.errors import DeviceError, ExitCode, OutputError, SoundgenError
+from soundgen.errors import DeviceError, ExitCode, OutputError, SoundgenError, is_out_of_memory
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
@@ -43,12 +43,7 @@ def _known(error: Exception) -> SoundgenError | None:
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         where = f"{error.filename}: " if error.filename else ""
         return OutputError(f"{where}cannot be written ({error.strerror})")
-    # PyTorch has a class for CUDA's memory only; the processor's allocator raises RuntimeError.
-    if (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    ):
+    if is_out_of_memory(error):
         return DeviceError(
             "not enough memory", hint="ask for shorter or fewer sounds, or for smaller batches"
         )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from soundgen.commands._completion import model_names
 from soundgen.commands._sound_files import FORMATS, Format
 
 # `soundgen.pipelines.sound_request` has these bounds too, and NumPy, which --help must not wait
@@ -26,7 +27,8 @@ TableOption = Annotated[
         help="Read prompts from a file instead: .txt has one a line; .csv (with a header) and "
         ".jsonl have a sound a row, with prompt and, where it differs from the options here, "
         "output (a name as in --name, with a suffix), duration, seed, n, negative_prompt, loop, "
-        "temperature, top_k, top_p, cfg_scale, best_of. - reads standard input.",
+        "temperature, top_k, top_p, cfg_scale, best_of, continue, seconds_of_context, "
+        "variation_of, strength. - reads standard input.",
         rich_help_panel=_SOUND,
     ),
 ]
@@ -47,7 +49,7 @@ DurationOption = Annotated[
         "--duration",
         metavar="SECONDS|auto",
         help=f"Length, {MIN_DURATION_S:g} to {MAX_DURATION_S:g} s; auto lets the model end "
-        "the sound.",
+        "the sound. With --continue, of what is added.",
         rich_help_panel=_SOUND,
     ),
 ]
@@ -161,6 +163,7 @@ ModelOption = Annotated[
     str,
     typer.Option(
         "--model",
+        autocompletion=model_names,
         metavar="NAME|DIR",
         help="A shipped model, or a model folder.",
         rich_help_panel=_RUN,

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # Between two lines of progress where stderr is a log file; long enough not to fill it.
 LOG_EVERY_S = 30.0
 
+BAR_WIDTH, MIN_DESCRIPTION = 16, 16
+# Count, pace, both times, and the spaces between: what a long prompt must leave room for.
+_NUMBERS_WIDTH = 44
+
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -139,12 +143,14 @@ def console_progress(quiet: bool) -> Iterator[Progress]:
 
         bars = RichProgress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=BAR_WIDTH),
             TextColumn("{task.fields[count]}", markup=False),
+            TextColumn("{task.fields[pace]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[values]}", markup=False),
-            console=Console(stderr=True, highlight=False),
+            # Lines are the terminal's to break: a path that Rich broke could not be copied.
+            console=Console(stderr=True, highlight=False, soft_wrap=True),
             transient=True,
             # Results printed meanwhile would be drawn over where stdout is the same terminal;
             # where it is a pipe or a file they must go there and nowhere else.
@@ -192,7 +198,10 @@ class _TerminalProgress:
         self._stages: list[rich.progress.TaskID] = []
 
     def start(self, what: str, total: int | None) -> None:
-        self._stages.append(self._bars.add_task(what, total=total, count="", values=""))
+        room = max(MIN_DESCRIPTION, self._bars.console.width - BAR_WIDTH - _NUMBERS_WIDTH)
+        shown = what if len(what) <= room else what[: room - 1] + "…"
+        task = self._bars.add_task(shown, total=total, count="", pace="", values="")
+        self._stages.append(task)
 
     def advance(self, n: int = 1) -> None:
         if not self._stages:
@@ -201,7 +210,8 @@ class _TerminalProgress:
         self._bars.advance(stage, n)
         task = self._bars.tasks[-1]
         count = f"{task.completed:g}" + (f"/{task.total:g}" if task.total is not None else "")
-        self._bars.update(stage, count=count)
+        pace = "" if task.speed is None else f"{task.speed:.3g}/s"
+        self._bars.update(stage, count=count, pace=pace)
 
     def finish(self) -> None:
         if self._stages:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, TextIO
 
 import typer
 
+from soundgen.commands._completion import model_names
 from soundgen.commands._terminal import (
     DeviceOption,
     ForceOption,
@@ -65,7 +66,10 @@ def compress(
     model: Annotated[
         str,
         typer.Option(
-            "--model", metavar="NAME|DIR", help="A shipped model, or a model folder, for its codec."
+            "--model",
+            autocompletion=model_names,
+            metavar="NAME|DIR",
+            help="A shipped model, or a model folder, for its codec.",
         ),
     ] = "soundgen-small",
     device: DeviceOption = "auto",
@@ -126,6 +130,7 @@ def decompress(
         str | None,
         typer.Option(
             "--model",
+            autocompletion=model_names,
             metavar="NAME|DIR",
             help="The model that it was compressed with, where that is not a shipped one.",
         ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from soundgen.commands._completion import model_names
 from soundgen.commands._terminal import (
     DeviceOption,
     ForceOption,
@@ -124,7 +125,13 @@ def tokenize(
     data: DataArgument,
     cache: Annotated[Path, typer.Argument(metavar="CACHE", help="Folder for the token cache.")],
     model: Annotated[
-        str, typer.Option("--model", metavar="MODEL", help="Model whose codec makes the codes.")
+        str,
+        typer.Option(
+            "--model",
+            autocompletion=model_names,
+            metavar="MODEL",
+            help="Model whose codec makes the codes.",
+        ),
     ],
     variants: Annotated[
         int,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from soundgen.commands._completion import model_names
 from soundgen.commands._terminal import (
     DeviceOption,
     ForceOption,
@@ -38,7 +39,10 @@ def codec(
     model: Annotated[
         str,
         typer.Option(
-            "--model", metavar="NAME|DIR", help="A shipped model, or a model folder, for its codec."
+            "--model",
+            autocompletion=model_names,
+            metavar="NAME|DIR",
+            help="A shipped model, or a model folder, for its codec.",
         ),
     ] = "soundgen-small",
     split: Annotated[
@@ -131,7 +135,13 @@ def lm(
         typer.Option("--out", metavar="DIR", help="Folder for sounds, report and contact sheet."),
     ],
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME|DIR", help="A shipped model, or a model folder.")
+        str,
+        typer.Option(
+            "--model",
+            autocompletion=model_names,
+            metavar="NAME|DIR",
+            help="A shipped model, or a model folder.",
+        ),
     ] = "soundgen-small",
     seeds: Annotated[
         int, typer.Option("--seeds", metavar="N", min=1, help="Sounds for each prompt.")

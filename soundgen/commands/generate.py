@@ -45,6 +45,13 @@ from soundgen.commands._sound_options import (
     TopPOption,
     VariationsOption,
 )
+from soundgen.commands._source import (
+    ContextOption,
+    ContinueOption,
+    StrengthOption,
+    VariationOfOption,
+    sound_source,
+)
 from soundgen.commands._terminal import (
     DeviceOption,
     ForceOption,
@@ -80,6 +87,10 @@ def generate(
     seed: SeedOption = None,
     negative_prompt: NegativePromptOption = "",
     loop: LoopOption = False,
+    continue_: ContinueOption = None,
+    seconds_of_context: ContextOption = None,
+    variation_of: VariationOfOption = None,
+    strength: StrengthOption = None,
     temperature: TemperatureOption = 1.0,
     top_k: TopKOption = 100,
     top_p: TopPOption = 0.0,
@@ -107,14 +118,16 @@ def generate(
     """Turn each PROMPT into a sound file, and print the file's path.
 
     Examples: `soundgen generate "rain on a tin roof" -d 5 -o rain.wav`,
-    `soundgen generate "door slam" "thunder" -n 4 -o sounds/` and
-    `soundgen generate --prompts sounds.csv -o sounds/ --name "{row:03d}_{prompt}"`
+    `soundgen generate "door slam" "thunder" -n 4 -o sounds/`,
+    `soundgen generate --prompts sounds.csv -o sounds/ --name "{row:03d}_{prompt}"` and
+    `soundgen generate "door slam" --variation-of slam.wav --strength 0.4 -n 4 -o slams/`
     """
     rows = _rows(prompts, table)
     duration_s = parse_duration(duration)
     for option, value in (("--temperature", temperature), ("--cfg-scale", cfg_scale)):
         if not math.isfinite(value):
             raise UsageError(f"{option} {value}: not a finite number")
+    source = sound_source(continue_, seconds_of_context, variation_of, strength)
     finish = finish_settings(
         trim=trim,
         sample_rate=sample_rate,
@@ -151,6 +164,7 @@ def generate(
                 cfg_scale=cfg_scale,
                 negative_prompt=negative_prompt,
                 loop=loop,
+                source=source,
             ),
             best_of=best_of,
             finish=finish,

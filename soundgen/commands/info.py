@@ -102,9 +102,18 @@ def remake_command(making: Mapping[str, Any], output: str) -> str:
         for key, (flag, default) in flags.items():
             if key in values and values[key] != default:
                 words += [flag] if values[key] is True else [flag, _number(values[key])]
+    if making.get("source"):
+        words += _source_words(making["source"])
     prompt = str(making["prompt"])
     words = [*words, "--", prompt] if prompt.startswith("-") else [prompt, *words]
     return shlex.join(["soundgen", "generate", *words])
+
+
+def _source_words(source: Mapping[str, Any]) -> list[str]:
+    if source["use"] == "continue":
+        words = ["--continue", source["path"]]
+        return [*words, "--seconds-of-context", _number(source["context_s"])]
+    return ["--variation-of", source["path"], "--strength", _number(source["strength"])]
 
 
 def _number(value: Any) -> str:

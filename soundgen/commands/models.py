@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from soundgen.commands._completion import model_names
 from soundgen.commands._terminal import (
     JsonOption,
     QuietOption,
@@ -52,7 +53,12 @@ def list_(
 @app.command()
 def info(
     model: Annotated[
-        str, typer.Argument(metavar="NAME|DIR", help="A shipped model, or a model folder.")
+        str,
+        typer.Argument(
+            metavar="NAME|DIR",
+            help="A shipped model, or a model folder.",
+            autocompletion=model_names,
+        ),
     ],
     json: JsonOption = False,
     quiet: QuietOption = False,

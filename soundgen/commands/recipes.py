@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from soundgen.commands._completion import recipe_paths
 from soundgen.commands._terminal import (
     JsonOption,
     QuietOption,
@@ -42,7 +43,12 @@ def list_(
 @app.command()
 def show(
     recipe: Annotated[
-        str, typer.Argument(metavar="KIND/NAME", help="As `soundgen recipes list` prints it.")
+        str,
+        typer.Argument(
+            metavar="KIND/NAME",
+            help="As `soundgen recipes list` prints it.",
+            autocompletion=recipe_paths,
+        ),
     ],
     json: JsonOption = False,
     quiet: QuietOption = False,

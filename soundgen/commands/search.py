@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from soundgen.commands._completion import model_names
 from soundgen.commands._terminal import (
     DeviceOption,
     JsonOption,
@@ -36,7 +37,12 @@ def search(
     ] = 10,
     model: Annotated[
         str,
-        typer.Option("--model", metavar="NAME|DIR", help="A shipped model, or a model folder."),
+        typer.Option(
+            "--model",
+            autocompletion=model_names,
+            metavar="NAME|DIR",
+            help="A shipped model, or a model folder.",
+        ),
     ] = "soundgen-small",
     index: Annotated[
         Path | None,

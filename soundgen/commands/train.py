@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from soundgen.commands._completion import model_names, recipe_names
 from soundgen.commands._terminal import (
     DeviceOption,
     JsonOption,
@@ -32,7 +33,13 @@ app = typer.Typer(
 )
 
 RecipeOption = Annotated[
-    str, typer.Option("--recipe", metavar="NAME|FILE", help="Shipped name or a TOML file.")
+    str,
+    typer.Option(
+        "--recipe",
+        autocompletion=recipe_names,
+        metavar="NAME|FILE",
+        help="Shipped name or a TOML file.",
+    ),
 ]
 DataOption = Annotated[
     Path,
@@ -49,7 +56,12 @@ SetOption = Annotated[
 ]
 InitOption = Annotated[
     str | None,
-    typer.Option("--init", metavar="MODEL", help="Start from the weights of this model."),
+    typer.Option(
+        "--init",
+        autocompletion=model_names,
+        metavar="MODEL",
+        help="Start from the weights of this model.",
+    ),
 ]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on with the run in --out where it stopped.")
@@ -121,7 +133,13 @@ def lm(
         ),
     ],
     codec: Annotated[
-        str, typer.Option("--codec", metavar="MODEL", help="Model with the cache's codec.")
+        str,
+        typer.Option(
+            "--codec",
+            autocompletion=model_names,
+            metavar="MODEL",
+            help="Model with the cache's codec.",
+        ),
     ],
     out: OutOption,
     set_: SetOption = None,
@@ -172,6 +190,7 @@ def matcher(
         str | None,
         typer.Option(
             "--model",
+            autocompletion=model_names,
             metavar="MODEL",
             help="Model that it is for: its text encoder counts, and all its parts go into --out.",
         ),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundgen.lm.conditioning import Memory, TextCondition, TimeCondition
-from soundgen.lm.delay import undelay_codes
+from soundgen.lm.delay import delay_codes, undelay_codes
 from soundgen.lm.model import DecoderLayer, LanguageModel
 from soundgen.lm.sampling import SamplingSettings, guide, sample
 from soundgen.nn.attention import rotary_table, rotate
@@ -25,6 +25,7 @@ from soundgen.nn.attention import rotary_table, rotate
 _TILES = (4, 8, 16, 32)
 _KEPT_SHARE = 0.4
 """Of the window, kept as context when it slides."""
+_TO_DRAW = -1
 
 
 class SoundPlan(NamedTuple):
@@ -38,6 +39,10 @@ class SoundPlan(NamedTuple):
     """Length; `None` lets the model end the sound."""
     generator: torch.Generator
     """On the CPU."""
+    given: Tensor | None = None
+    """Codes that are there already, int64 `[K, L]`; -1 where one is to be drawn, as behind L."""
+    start_frame: int = 0
+    """Frames of the sound before its first one here."""
 
 
 class _Window(NamedTuple):
@@ -84,11 +89,15 @@ class Engine:
     ) -> list[Tensor]:
         """Generate one sound a plan, in lockstep.
 
+        It begins at the first step at which any plan has a code to be drawn. So a plan with given
+        codes sounds the same alone and among others that begin where it does.
+
         Args:
             plans: At least one.
             settings: How codes are drawn.
             max_frames: Where a sound that does not end by itself is cut.
-            min_frames: Before which a sound may not end by itself.
+            min_frames: Before which a sound may not end by itself; counted from where a plan
+                begins.
             on_step: Called after every step.
 
         Returns:
@@ -235,10 +244,18 @@ class _Run:
         self.delayed = torch.full(
             (len(plans), self.num_codebooks, longest), self.special, device=engine.device
         )
-        self.now = 0  # the step that is predicted next
+        placed = [self._place(*pair) for pair in zip(plans, self.limits, strict=True)]
+        self.given = [steps for steps, _ in placed]
+        self.begins = [begin for _, begin in placed]
+        for item, (steps, begin) in enumerate(placed):
+            if steps is not None:
+                self.delayed[item, :, :begin] = steps[:, :begin]
+        self.now = min(self.begins)  # the step that is predicted next
         self.origin = 0  # the step at which the window begins
         self.position = 0  # steps of the window that are in the caches
         self.times = self._times()
+        if self.now >= engine.window_steps:
+            self._slide()
 
     @property
     def done(self) -> bool:
@@ -277,9 +294,13 @@ class _Run:
         logits = logits.clone()
         logits[:, 1:, self.special] = -torch.inf
         for item, planned in enumerate(self.num_frames):
-            if planned is not None or self.now < self.min_frames:
+            if planned is not None or self.now < self.begins[item] + self.min_frames:
                 logits[item, 0, self.special] = -torch.inf
         codes = sample(logits, noise, self.settings)
+        for item, given in enumerate(self.given):
+            if given is not None:
+                there = given[:, self.now]
+                codes[item] = torch.where(there == _TO_DRAW, codes[item], there)
         for item, limit in enumerate(self.limits):
             if self.num_frames[item] is None and self.now < limit:
                 if int(codes[item, 0]) == self.special:
@@ -288,6 +309,18 @@ class _Run:
                 if not q <= self.now < q + limit:
                     codes[item, q] = self.special
         return codes
+
+    def _place(self, plan: SoundPlan, limit: int) -> tuple[Tensor | None, int]:
+        """Return a plan's given codes by step, int64 `[K, S]`, and the first step to be drawn."""
+        if plan.given is None:
+            return None, 0
+        known = plan.given[:, :limit].to(self.delayed.device)
+        frames = F.pad(known, (0, limit - known.shape[1]), value=_TO_DRAW)
+        steps = delay_codes(frames[None], self.special)[0]
+        missing = (steps == _TO_DRAW).any(dim=0).nonzero()
+        begin = int(missing[0]) if len(missing) else limit + self.num_codebooks - 1
+        steps = F.pad(steps, (0, self.delayed.shape[2] - steps.shape[1]), value=self.special)
+        return steps, begin
 
     def _inputs(self, begin: int, end: int) -> Tensor:
         """Embed steps `begin` to `end` of the window for all rows, float32 `[R, P, D]`."""
@@ -317,10 +350,10 @@ class _Run:
 
     def _times(self) -> Tensor:
         rate = self.engine.config.frame_rate
-        rows = [
-            self.engine.times(self.origin / rate, None if n is None else n / rate)
-            for n in self.num_frames
-        ]
+        rows = []
+        for plan, n in zip(self.plans, self.num_frames, strict=True):
+            told_s = None if n is None else (plan.start_frame + n) / rate
+            rows.append(self.engine.times((plan.start_frame + self.origin) / rate, told_s))
         return torch.stack(rows)
 
 

@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgen.audio.finish import FinishedSound, FinishSettings, check_loop_finish
 from soundgen.audio.io import check_format, check_loop_format, pcm_subtype, read_audio
-from soundgen.audio.loop import Seam, surplus_s
+from soundgen.audio.loop import Seam
 from soundgen.audio.plot import check_plotting, draw_sound
-from soundgen.audio.silence import SILENT_PEAK
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
-from soundgen.errors import CheckpointError, InputError, SoundgenError
-from soundgen.files import check_output
+from soundgen.errors import CheckpointError, SoundgenError
+from soundgen.files import check_output, sha256_of
 from soundgen.pipelines.making import find_made
 from soundgen.pipelines.sound_request import (
+    BATCH_SIZE,
     GenerateFailure,
     GenerateResult,
-    GenerateSettings,
     SoundRequest,
 )
+from soundgen.pipelines.sound_source import read_source
 from soundgen.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     # PyTorch takes a second: not before everything that can be checked without it is.
+    from soundgen.pipelines.draw_sounds import ChosenSound, SoundDrawer
     from soundgen.pipelines.model import Model
-    from soundgen.pipelines.sound import Sound
-
-BATCH_SIZE = 8
-_REDRAW_OFFSET = 0x9E37_79B9
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Chosen:
-    """A sound that is good enough to write."""
-
-    sound: Sound
-    seed: int
-    drawn_with: int
-    """Another one, derived from `seed`, if that gave silence."""
-    match: float | None = None
-    fault: str = ""
-    """What was wrong with the one of `seed`, if it was drawn again."""
 
 
 def generate(
@@ -95,6 +78,7 @@ def generate(
     sample_rate = int(folder.section("codec").get("sample_rate", 16_000))
     pending: list[SoundRequest] = []
     done: list[GenerateResult] = []
+    _check_sources(requests, sample_rate)
     for request in requests:
         _check_file(request, sample_rate)
         again = force and request.output not in finished
@@ -115,12 +99,14 @@ def generate(
     for notice in _limits([request.finish for request in pending], sample_rate):
         progress.notice(notice)
 
+    from soundgen.pipelines.draw_sounds import SoundDrawer
     from soundgen.pipelines.model import load_model, use_threads
 
     use_threads(threads)
     loaded = load_model(model, device=device)
+    drawer = SoundDrawer(loaded, pending, progress)
     for batch in _batches(pending):
-        for result in _make(loaded, batch, progress):
+        for result in _make(loaded, batch, drawer):
             if isinstance(result, GenerateFailure) and len(requests) == 1:
                 raise result.error
             yield result
@@ -138,6 +124,13 @@ def _check_file(request: SoundRequest, sample_rate: int) -> None:
         finish.channels,
         subtype=pcm_subtype(request.output, finish.bit_depth),
     )
+
+
+def _check_sources(requests: Sequence[SoundRequest], sample_rate: int) -> None:
+    """Read each file that sounds go on from, to the end: damage is to be known now."""
+    for source in {request.settings.source: None for request in requests}:
+        if source is not None:
+            read_source(source, sample_rate)
 
 
 def _limits(finishes: Sequence[FinishSettings], sample_rate: int) -> Iterator[str]:
@@ -172,27 +165,13 @@ def _batches(requests: Sequence[SoundRequest]) -> Iterator[list[SoundRequest]]:
 
 
 def _make(
-    model: Model, batch: Sequence[SoundRequest], progress: Progress
+    model: Model, batch: Sequence[SoundRequest], drawer: SoundDrawer
 ) -> Iterator[GenerateResult | GenerateFailure]:
     started = time.monotonic()
-    first = batch[0]
-    steps = None
-    told_s = _told_s(first.settings)
-    if told_s is not None:
-        steps = round(told_s * model.language_model.config.frame_rate)
-        steps *= math.ceil(first.best_of / BATCH_SIZE)
-    what = first.prompt if len(batch) == 1 else f"{len(batch)} sounds"
-    progress.start(f"generate {what}", steps)
-    try:
-        if first.best_of > 1:
-            chosen = [_best(model, first, progress)]
-        else:
-            chosen = _each(model, batch, progress)
-    finally:
-        progress.finish()
+    chosen = drawer.draw(batch)
     spent = (time.monotonic() - started) / len(batch)
     for request, made in zip(batch, chosen, strict=True):
-        if isinstance(made, InputError):
+        if isinstance(made, SoundgenError):
             yield _failure(request, made)
             continue
         try:
@@ -215,6 +194,7 @@ def _make(
             loudness_lufs=finished.loudness_lufs,
             plot=request.plot,
             seam=made.sound.seam,
+            source=_path_of(request),
             row=request.row,
             variation=request.variation,
             warning="; ".join([*_warnings(model, request, made), *finished.warnings]),
@@ -232,96 +212,17 @@ def _failure(request: SoundRequest, error: SoundgenError) -> GenerateFailure:
     )
 
 
-def _each(
-    model: Model, batch: Sequence[SoundRequest], progress: Progress
-) -> list[_Chosen | InputError]:
-    """Make the one sound of each request; one that cannot be used is drawn once more."""
-    chosen: list[_Chosen | InputError] = []
-    drawn = _draw(model, batch, [request.seed for request in batch], progress)
-    for request, first in zip(batch, drawn, strict=True):
-        sound, drawn_with, fault = first, request.seed, ""
-        if isinstance(first, InputError):
-            drawn_with, fault = request.seed ^ _REDRAW_OFFSET, first.message
-            (sound,) = _draw(model, [request], [drawn_with], progress)
-        if isinstance(sound, InputError):
-            chosen.append(
-                InputError(
-                    f"'{request.prompt}', seed {request.seed}, and again with {drawn_with}: "
-                    f"{sound.message}",
-                    hint="try another --seed, or other words",
-                )
-            )
-        else:
-            chosen.append(
-                _Chosen(sound=sound, seed=request.seed, drawn_with=drawn_with, fault=fault)
-            )
-    return chosen
-
-
-def _best(model: Model, request: SoundRequest, progress: Progress) -> _Chosen | InputError:
-    """Make all candidates of a request; keep the one that the matcher finds nearest its prompt."""
-    best: _Chosen | None = None
-    faults: list[InputError] = []
-    for start in range(0, request.best_of, BATCH_SIZE):
-        seeds = request.candidates[start : start + BATCH_SIZE]
-        made = _draw(model, [request] * len(seeds), seeds, progress)
-        sounds = [sound for sound in made if not isinstance(sound, InputError)]
-        faults += [sound for sound in made if isinstance(sound, InputError)]
-        for sound, match in zip(sounds, model.match(request.prompt, sounds), strict=True):
-            # Of equals the first, so that the choice does not depend on the batches.
-            if best is None or best.match is None or match > best.match:
-                best = _Chosen(sound=sound, seed=sound.seed, drawn_with=sound.seed, match=match)
-    if best is None:
-        return InputError(
-            f"'{request.prompt}', each of {request.best_of} seeds from {request.seed} on: "
-            f"{faults[-1].message}",
-            hint="try another --seed, or other words",
-        )
-    return best
-
-
-def _draw(
-    model: Model, batch: Sequence[SoundRequest], seeds: Sequence[int], progress: Progress
-) -> list[Sound | InputError]:
-    """Make sounds, or say of each why it cannot be used: it is silent, or makes no loop."""
-    from soundgen.lm.sampling import SamplingSettings
-
-    settings = batch[0].settings
-    sounds = model.generate(
-        [request.prompt for request in batch],
-        duration_s=_told_s(settings),
-        seed=seeds,
-        negative_prompt=settings.negative_prompt,
-        settings=SamplingSettings(
-            temperature=settings.temperature,
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-            cfg_scale=settings.cfg_scale,
-        ),
-        on_step=progress.advance,
-    )
-    return [_usable(sound, settings) for sound in sounds]
-
-
-def _told_s(settings: GenerateSettings) -> float | None:
-    """Return the length that the model is told, s: a loop is cut from a longer sound."""
-    if settings.duration_s is None or not settings.loop:
-        return settings.duration_s
-    return settings.duration_s + surplus_s(settings.duration_s)
-
-
-def _usable(sound: Sound, settings: GenerateSettings) -> Sound | InputError:
-    # NaN compares as not above anything, so it counts as silent too.
-    if not float(abs(sound.samples).max(initial=0.0)) > SILENT_PEAK:
-        return InputError("came out silent")
-    try:
-        return sound.loop(settings.duration_s) if settings.loop else sound
-    except InputError as error:
-        return error
-
-
-def _warnings(model: Model, request: SoundRequest, made: _Chosen) -> list[str]:
+def _warnings(model: Model, request: SoundRequest, made: ChosenSound) -> list[str]:
     warnings = []
+    source = request.settings.source
+    if made.source is not None and made.source.notice:
+        warnings.append(made.source.notice)
+    if source is not None and source.use == "continue":
+        window_s = model.language_model.config.context_s
+        if source.context_s > window_s:
+            warnings.append(
+                f"the model looks back over {window_s:g} s, so it heard no more of {source.path}"
+            )
     if request.settings.negative_prompt.strip() and request.settings.cfg_scale == 1:
         warnings.append("the negative prompt has no effect at a cfg-scale of 1 (no guidance)")
     if model.text_encoder.is_cut(request.prompt):
@@ -347,7 +248,7 @@ def _choice(request: SoundRequest, folder: ModelFolder) -> dict[str, Any]:
     }
 
 
-def _write(model: Model, request: SoundRequest, made: _Chosen) -> FinishedSound:
+def _write(model: Model, request: SoundRequest, made: ChosenSound) -> FinishedSound:
     making = {
         **made.sound.making,
         **_choice(request, model.folder),
@@ -356,12 +257,29 @@ def _write(model: Model, request: SoundRequest, made: _Chosen) -> FinishedSound:
         "drawn_with": made.drawn_with,
         **({} if made.match is None else {"match": made.match}),
     }
+    if request.settings.source is not None and made.source is not None:
+        making["source"] = request.settings.source.as_made(made.source.sha256)
     return replace(made.sound, making=making).save(request.output, request.finish)
+
+
+def _path_of(request: SoundRequest) -> str | None:
+    source = request.settings.source
+    return None if source is None else source.path
+
+
+def _same_source(making: Mapping[str, Any], request: SoundRequest) -> bool:
+    """Tell whether a file was made from what is there to go on from now, wherever it lay then."""
+    made, source = making.get("source"), request.settings.source
+    if source is None or not isinstance(made, dict):
+        return source is None and made is None
+    wanted = source.as_made(sha256_of(Path(source.path)))
+    return {**made, "path": ""} == {**wanted, "path": ""}
 
 
 def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult | None:
     settings = asdict(request.settings)
     is_loop = settings.pop("loop")  # files of earlier versions do not say it
+    del settings["source"]
     wanted = {
         "prompt": request.prompt,
         **settings,
@@ -373,7 +291,7 @@ def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult 
     if made is None:
         return None
     found, making = made
-    if making.get("loop", False) != is_loop:
+    if making.get("loop", False) != is_loop or not _same_source(making, request):
         return None
     return GenerateResult(
         output=request.output,
@@ -388,6 +306,7 @@ def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult 
         loudness_lufs=making.get("loudness_lufs"),
         plot=request.plot,
         seam=Seam(**making["seam"]) if request.settings.loop else None,
+        source=_path_of(request),
         row=request.row,
         variation=request.variation,
         skipped=True,

@@ -35,6 +35,7 @@ from soundgen.pipelines.model_parts import (
     check_matcher,
     load_weights,
 )
+from soundgen.pipelines.origin import Beginning, Continuation, Variation, begin
 from soundgen.pipelines.pool import default_jobs
 from soundgen.pipelines.sound import Sound
 from soundgen.text.encoder import TextEncoder
@@ -180,6 +181,7 @@ class Model:
         seed: int | Sequence[int] = 0,
         negative_prompt: str = "",
         settings: SamplingSettings | None = None,
+        origin: Continuation | Variation | None = None,
         on_step: Callable[[], None] = lambda: None,
     ) -> list[Sound]:
         """Make a sound for each prompt, all in one batch.
@@ -187,13 +189,16 @@ class Model:
         Args:
             prompts: What to hear; an empty one leaves it to the model.
             duration_s: Length; `None` lets the model end each sound, after 10 s at the latest.
+                Of a continuation, of what is added.
             seed: Prompt i is drawn with `seed + i`, or with its own of a list.
             negative_prompt: What not to hear.
             settings: How codes are drawn.
+            origin: A sound to go on from: to make longer, or to vary, with every prompt.
             on_step: Called after every step of the language model.
 
         Raises:
-            InputError: A duration is not above 0, or there are fewer seeds than prompts.
+            InputError: A duration is not above 0, or one is given for a variation, which is as
+                long as its origin; the origin is too short; or there are fewer seeds than prompts.
         """
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         seeds = [seed + i for i in range(len(prompts))] if isinstance(seed, int) else list(seed)
@@ -201,15 +206,19 @@ class Model:
             raise InputError(f"{len(prompts)} prompts, but {len(seeds)} seeds")
         if duration_s is not None and not 0 < duration_s < math.inf:
             raise InputError(f"duration_s must be above 0, got {duration_s}")
+        if duration_s is not None and isinstance(origin, Variation):
+            raise InputError("a variation is as long as its origin: leave duration_s out")
         if not prompts:
             return []
         settings = settings or SamplingSettings()
-        plans = self._plans(prompts, seeds, duration_s, negative_prompt)
-        rate = self.language_model.config.frame_rate
+        config = self.language_model.config
+        beginning = None if origin is None else begin(self.codec, config, origin)
+        plans = self._plans(prompts, seeds, duration_s, negative_prompt, beginning)
+        rate, there = config.frame_rate, 0 if beginning is None else beginning.codes.shape[1]
         all_codes = self.engine.generate(
             plans,
             settings,
-            max_frames=round(MAX_AUTO_S * rate),
+            max_frames=there + round(MAX_AUTO_S * rate),
             min_frames=round(MIN_AUTO_S * rate),
             on_step=on_step,
         )
@@ -225,9 +234,12 @@ class Model:
             "soundgen": version("soundgen"),
         }
         return [
-            Sound(self._render(codes, duration_s), self.sample_rate, prompt, own_seed, making)
+            Sound(
+                self._render(codes, duration_s, beginning), self.sample_rate, prompt, own_seed,
+                making,
+            )
             for codes, prompt, own_seed in zip(all_codes, prompts, seeds, strict=True)
-        ]
+        ]  # fmt: skip
 
     def _plans(
         self,
@@ -235,6 +247,7 @@ class Model:
         seeds: Sequence[int],
         duration_s: float | None,
         negative_prompt: str,
+        beginning: Beginning | None,
     ) -> list[SoundPlan]:
         embedded = self.text_encoder.encode([*prompts, negative_prompt])
 
@@ -246,9 +259,10 @@ class Model:
                 torch.tensor([present]),
             )
 
-        num_frames = None
-        if duration_s is not None:
-            num_samples = max(1, round(duration_s * self.sample_rate))
+        num_samples, num_frames = self._num_samples(duration_s), None
+        if beginning is not None:
+            num_frames = beginning.num_frames(num_samples)
+        elif num_samples is not None:
             num_frames = math.ceil(num_samples / self.codec.config.hop_length)
         return [
             SoundPlan(
@@ -256,15 +270,23 @@ class Model:
                 negative=condition(len(prompts), present=bool(negative_prompt.strip())),
                 num_frames=num_frames,
                 generator=torch.Generator().manual_seed(own_seed),
+                given=None if beginning is None else beginning.codes,
+                start_frame=0 if beginning is None else beginning.start_frame,
             )
             for row, own_seed in enumerate(seeds)
         ]
 
-    def _render(self, codes: torch.Tensor, duration_s: float | None) -> NDArray[np.float32]:
+    def _num_samples(self, duration_s: float | None) -> int | None:
+        return None if duration_s is None else max(1, round(duration_s * self.sample_rate))
+
+    def _render(
+        self, codes: torch.Tensor, duration_s: float | None, beginning: Beginning | None
+    ) -> NDArray[np.float32]:
         """Decode codes `[K, L]` to samples, cut to the length asked for and kept below clipping."""
         wav = self.codec.decode(codes[None])[0, 0].numpy()
-        if duration_s is not None:
-            wav = wav[: max(1, round(duration_s * self.sample_rate))]
+        if beginning is not None:
+            return beginning.joined(wav, self._num_samples(duration_s))
+        wav = wav[: self._num_samples(duration_s)]
         mono = Waveform(np.ascontiguousarray(wav[None], dtype=np.float32), self.sample_rate)
         return np.asarray(below_clipping(mono).samples[0])
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundgen.audio.finish import FinishedSound, FinishSettings, finish
+from soundgen.audio.html import sound_html
 from soundgen.audio.io import check_loop_format, pcm_subtype, write_audio
 from soundgen.audio.loop import CROSSFADE_S, Seam, make_loop
 from soundgen.audio.waveform import Waveform
@@ -69,6 +70,15 @@ class Sound:
             "seam": asdict(seam),
         }
         return replace(self, samples=samples, making=making, seam=seam)
+
+    def _repr_html_(self) -> str:
+        """Return a player, and a picture where matplotlib is there: what notebooks show."""
+        return sound_html(
+            Waveform(self.samples[None], self.sample_rate),
+            self.prompt,
+            f"seed {self.seed}, {self.duration_s:.2f} s",
+            is_loop=self.seam is not None,
+        )
 
     def save(self, path: str | Path, settings: FinishSettings | None = None) -> FinishedSound:
         """Finish the sound and write it; the suffix picks wav, flac, ogg, opus or mp3.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from soundgen.audio.io import FORMATS
 from soundgen.errors import InputError, UsageError
 from soundgen.pipelines.sound_names import NameTemplate, name_key, prompt_slug
 from soundgen.pipelines.sound_request import MAX_SEED, GenerateSettings, SoundRequest
+from soundgen.pipelines.sound_source import SoundSource, check_source
 from soundgen.pipelines.sound_table import SoundRow
 
 
@@ -85,7 +86,11 @@ class SoundPlan:
         variations = row.variations or self.variations
         if first + variations * best_of - 1 > MAX_SEED:
             raise _refusal(row, f"seed {first}: too large for so many sounds")
-        settings = replace(self.pattern.settings, **row.settings)
+        settings = replace(
+            self.pattern.settings,
+            **row.settings,
+            source=_source_of(row, self.pattern.settings.source),
+        )
         self._check(row, settings)
         template, suffix = self._template(row)
         made = []
@@ -119,8 +124,12 @@ class SoundPlan:
 
     def _check(self, row: SoundRow, settings: GenerateSettings) -> None:
         finish, duration_s = self.pattern.finish, settings.duration_s
+        if settings.source is not None:
+            _check_source(row, settings, settings.source)
         if settings.loop and duration_s is None:
             raise _refusal(row, "a loop needs a length", hint="say it with -d, or in its row")
+        if settings.source is not None:
+            return  # how long it will be is not known here
         if duration_s is not None and finish.fade_in_s + finish.fade_out_s > duration_s:
             raise _refusal(
                 row,
@@ -144,6 +153,48 @@ class SoundPlan:
             return NameTemplate(text, "output"), suffix
         except UsageError as error:
             raise _refusal(row, error.message, hint=error.hint) from error
+
+
+def _source_of(row: SoundRow, common: SoundSource | None) -> SoundSource | None:
+    """Return what a row goes on from: the file that it names, or that of all, with its own say."""
+    if "continue" in row.source and "vary" in row.source:
+        raise _refusal(row, "continue and variation_of exclude each other", hint="leave one out")
+    amounts = {key: row.source[key] for key in ("context_s", "strength") if key in row.source}
+    use: Literal["continue", "vary"] = "continue" if "continue" in row.source else "vary"
+    if use in row.source:
+        source = SoundSource(path=row.source[use], use=use)
+        if common is not None and common.use == use:
+            source = replace(common, path=source.path)
+    elif common is not None:
+        source, use = common, common.use
+    elif amounts:
+        raise _refusal(row, "seconds_of_context and strength need a file to go on from",
+                       hint="name it with continue or variation_of")  # fmt: skip
+    else:
+        return None
+    foreign = "strength" if use == "continue" else "context_s"
+    if foreign in amounts:
+        raise _refusal(row, "strength is for variation_of, seconds_of_context for continue")
+    return replace(source, **amounts)
+
+
+def _check_source(row: SoundRow, settings: GenerateSettings, source: SoundSource) -> None:
+    if settings.loop:
+        raise _refusal(
+            row,
+            f"a sound made from {source.path} cannot be a loop: its ends are those of the file",
+            hint="leave the loop out, or make one of a prompt alone",
+        )
+    if source.use == "vary" and settings.duration_s is not None:
+        raise _refusal(
+            row, f"a variation is as long as {source.path}", hint="leave the duration out"
+        )
+    try:
+        check_source(source)
+    except InputError as error:
+        if row.where:
+            raise InputError(f"{row.where}: {error.message}", hint=error.hint) from error
+        raise
 
 
 def _refusal(row: SoundRow, message: str, *, hint: str = "") -> InputError | UsageError:

@@ -8,7 +8,10 @@ from pathlib import Path
 from soundgen.audio.finish import FinishSettings
 from soundgen.audio.loop import Seam
 from soundgen.errors import SoundgenError
+from soundgen.pipelines.sound_source import SoundSource
 
+BATCH_SIZE = 8
+"""Sounds of the same settings that are made at a time, where memory suffices."""
 MIN_DURATION_S, MAX_DURATION_S = 0.1, 300.0
 MAX_SEED = 2**63 - 1
 """The largest that PyTorch takes."""
@@ -19,7 +22,7 @@ class GenerateSettings:
     """How a sound is made, seed and prompt apart."""
 
     duration_s: float | None = None
-    """Length; `None` lets the model end the sound."""
+    """Length, of a continuation that of what is added; `None` lets the model end the sound."""
     temperature: float = 1.0
     top_k: int = 100
     top_p: float = 0.0
@@ -27,6 +30,8 @@ class GenerateSettings:
     negative_prompt: str = ""
     loop: bool = False
     """Whether its end runs into its beginning."""
+    source: SoundSource | None = None
+    """A sound to go on from, if any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +78,8 @@ class GenerateResult:
     plot: Path | None = None
     seam: Seam | None = None
     """Of a loop."""
+    source: str | None = None
+    """The file that it goes on from."""
     row: int = 1
     variation: int = 1
     warning: str = ""

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from soundgen.data.rows import DELIMITERS, csv_header, csv_rows, json_lines, read_text
 from soundgen.errors import InputError
 from soundgen.pipelines.sound_request import MAX_SEED, clean_prompt, duration_of
+from soundgen.pipelines.sound_source import MAX_CONTEXT_S, MIN_CONTEXT_S
 
 SUFFIXES = (".txt", ".csv", ".jsonl")
 
@@ -29,6 +30,8 @@ class SoundRow:
     best_of: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `GenerateSettings`."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """`continue` or `vary` with a path, and fields of `SoundSource`."""
 
 
 def read_sound_table(path: Path) -> list[SoundRow]:
@@ -99,8 +102,7 @@ def _sound_row(row: Any, where: str) -> SoundRow:
     for key in values:
         if key not in TABLE_FIELDS:
             raise InputError(f"{where}: unknown field '{key}'", hint=_KNOWN)
-    parts: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
+    said: dict[str, dict[str, Any]] = {"row": {}, "settings": {}, "source": {}}
     for key, value in values.items():
         if value is None:
             continue
@@ -109,10 +111,10 @@ def _sound_row(row: Any, where: str) -> SoundRow:
             converted = target.convert(value)
         except ValueError as error:
             raise InputError(f"{where}: {key}: {error}") from error
-        (settings if target.is_setting else parts)[target.name] = converted
-    if "prompt" not in parts:
+        said[target.part][target.name] = converted
+    if "prompt" not in said["row"]:
         raise InputError(f"{where}: has no prompt")
-    return SoundRow(**parts, settings=settings, where=where)
+    return SoundRow(**said["row"], settings=said["settings"], source=said["source"], where=where)
 
 
 class _Cell(str):
@@ -181,22 +183,26 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0
 class _Field(NamedTuple):
     name: str
     convert: Callable[[Any], Any]
-    is_setting: bool = False
-    """Whether it is a field of `GenerateSettings` rather than of `SoundRow`."""
+    part: Literal["row", "settings", "source"] = "row"
+    """Of a `SoundRow`: a field of its own, or one of its two mappings."""
 
 
 TABLE_FIELDS = {
     "prompt": _Field("prompt", lambda value: clean_prompt(_text(value))),
     "output": _Field("output", _text),
-    "duration": _Field("duration_s", _duration, is_setting=True),
+    "duration": _Field("duration_s", _duration, "settings"),
     "seed": _Field("seed", _whole(0, MAX_SEED)),
     "n": _Field("variations", _whole(1)),
     "best_of": _Field("best_of", _whole(1)),
-    "negative_prompt": _Field("negative_prompt", _text, is_setting=True),
-    "loop": _Field("loop", _truth, is_setting=True),
-    "temperature": _Field("temperature", _number(0), is_setting=True),
-    "top_k": _Field("top_k", _whole(0), is_setting=True),
-    "top_p": _Field("top_p", _number(0, 1), is_setting=True),
-    "cfg_scale": _Field("cfg_scale", _number(0), is_setting=True),
+    "negative_prompt": _Field("negative_prompt", _text, "settings"),
+    "loop": _Field("loop", _truth, "settings"),
+    "temperature": _Field("temperature", _number(0), "settings"),
+    "top_k": _Field("top_k", _whole(0), "settings"),
+    "top_p": _Field("top_p", _number(0, 1), "settings"),
+    "cfg_scale": _Field("cfg_scale", _number(0), "settings"),
+    "continue": _Field("continue", _text, "source"),
+    "seconds_of_context": _Field("context_s", _number(MIN_CONTEXT_S, MAX_CONTEXT_S), "source"),
+    "variation_of": _Field("vary", _text, "source"),
+    "strength": _Field("strength", _number(0, 1), "source"),
 }
 _KNOWN = f"known: {', '.join(TABLE_FIELDS)}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import soundfile
 
 from soundgen.audio.io import probe
 from soundgen.checkpoint import DEFAULT_MODEL, resolve_model
-from tests.conftest import RunSoundgen
+from tests.conftest import REPOSITORY, RunSoundgen
 
 pytestmark = pytest.mark.needs_model
 
@@ -36,9 +39,16 @@ def test_rain_has_its_length_repeats_and_changes_with_the_seed(
     soundgen: RunSoundgen, tmp_path: Path
 ) -> None:
     sounds = {}
-    for name, seed in (("rain", "1"), ("again", "1"), ("other", "2")):
+    # The README's Python, as it stands there, makes the same sound as the command.
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert 'model.generate("rain", duration_s=3, seed=1)' in code
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    (tmp_path / "rain.wav").rename(tmp_path / "again.wav")
+    for name, seed in (("rain", "1"), ("other", "2")):
         done = soundgen("generate", "rain", "-d", "3", "--seed", seed, "-o", f"{name}.wav")
         assert done.returncode == 0, done.stderr
+    for name in ("rain", "again", "other"):
         sounds[name], _ = soundfile.read(tmp_path / f"{name}.wav", dtype="int16")
     info = probe(tmp_path / "rain.wav")
     assert (info.sample_rate, info.channels, info.num_samples) == (16_000, 1, 48_000)

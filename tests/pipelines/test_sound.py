@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from soundgen.audio.finish import FinishSettings
 from soundgen.audio.io import probe, read_audio
@@ -52,3 +58,25 @@ def test_what_cannot_be_a_loop(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no ends to trim or to fade"):
         loop.save(tmp_path / "a.wav", FinishSettings(fade_out_s=0.1))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_notebook_shows_a_player_and_a_picture() -> None:
+    sound = replace(sound_of(duration_s=1.0), prompt='rain <b>& "wind"</b>')
+    page = sound._repr_html_()
+    assert "rain &lt;b&gt;&amp; &quot;wind&quot;&lt;/b&gt;</b> seed 3, 1.00 s" in page
+    wav, png = re.findall(r'src="data:(?:audio/wav|image/png);base64,([^"]+)"', page)
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(wav)), dtype="float32")
+    assert rate == 16_000
+    np.testing.assert_allclose(samples, sound.samples, atol=2**-15)
+    picture = base64.b64decode(png)
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n") and len(picture) > 10_000
+    assert "<audio controls src=" in page
+    assert "<audio controls loop src=" in sound_of(duration_s=1.0).loop()._repr_html_()
+
+
+def test_without_matplotlib_a_notebook_shows_the_player_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
+    page = sound_of(duration_s=0.5)._repr_html_()
+    assert "<audio " in page and "<img " not in page

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from soundgen.errors import InputError, UsageError
 from soundgen.pipelines.sound_names import NameTemplate
 from soundgen.pipelines.sound_plan import SoundPlan
 from soundgen.pipelines.sound_request import MAX_SEED, GenerateSettings, SoundRequest
+from soundgen.pipelines.sound_source import SoundSource
 from soundgen.pipelines.sound_table import SoundRow
 
 PATTERN = SoundRequest(prompt="", seed=0, output=Path(), settings=GenerateSettings(duration_s=2.0))
@@ -97,3 +100,39 @@ def test_names_that_collide_on_some_file_system_name_both_lines() -> None:
     prompts = [SoundRow(prompt="a b"), SoundRow(prompt="a-b!")]
     with pytest.raises(UsageError, match=r"^a-b\.wav: two of the sounds would have this name$"):
         SoundPlan(rows=prompts, pattern=PATTERN, name=NameTemplate("{prompt}")).requests(1)
+
+
+def test_rows_go_on_from_files_of_their_own(tmp_path: Path) -> None:
+    import numpy as np
+    import soundfile
+
+    long, short, text = tmp_path / "long.wav", tmp_path / "short.wav", tmp_path / "text.wav"
+    soundfile.write(long, np.zeros(8000), 16_000)
+    soundfile.write(short, np.zeros(800), 16_000)
+    text.write_text("no sound")
+    common = SoundSource(path=str(long), use="vary", strength=0.3)
+    pattern = replace(PATTERN, settings=GenerateSettings(source=common))
+    rows = [
+        row("a"),
+        row("b", source={"strength": 0.9}),
+        row("c", source={"continue": str(long), "context_s": 2.0}),
+    ]
+    sources = [
+        request.settings.source for request in SoundPlan(rows=rows, pattern=pattern).requests(1)
+    ]
+    assert sources == [
+        common,
+        SoundSource(path=str(long), use="vary", strength=0.9),
+        SoundSource(path=str(long), use="continue", context_s=2.0),
+    ]
+    refused = {
+        "exclude each other": {"continue": str(long), "vary": str(long)},
+        "need a file to go on from": {"strength": 0.5},
+        "strength is for variation_of": {"continue": str(long), "strength": 0.5},
+        "0.05 s; a sound to continue has 0.1 to 3600 s": {"continue": str(short)},
+        "text.wav: not an audio file": {"continue": str(text)},
+    }
+    for message, source in refused.items():
+        with pytest.raises(InputError, match=re.escape(message)) as caught:
+            SoundPlan(rows=[row("a", 7, source=source)], pattern=PATTERN).requests(1)
+        assert caught.value.message.startswith("t.csv: line 7: ")

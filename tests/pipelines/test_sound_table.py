@@ -15,15 +15,16 @@ JSONL = """\
 
 {"prompt": "hum", "negative_prompt": "birds", "duration": "auto", "top_k": 5, "seed": null}
 "door, slam"
-{"prompt": "bell", "best_of": 4, "temperature": 0.5, "top_p": 1, "cfg_scale": 2, "duration": 3}
+{"prompt": "bell", "variation_of": "b.wav", "strength": 1, "best_of": 4, \
+"temperature": 0.5, "top_p": 1, "cfg_scale": 2, "duration": 3}
 """
 CSV = """\
-Prompt;output;duration;seed;n;negative_prompt;top_k;best_of;temperature;top_p;cfg_scale
-rain  on tin;a/rain.flac;2.5;7;3;;;;;;
+Prompt;output;duration;seed;n;negative_prompt;top_k;best_of;temperature;top_p;cfg_scale;variation_of;strength
+rain  on tin;a/rain.flac;2.5;7;3;;;;;;;;
 
-hum;;auto;;;birds;5;;;;
+hum;;auto;;;birds;5;;;;;;
 "door, slam"
-bell;;3;;;;;4;0.5;1;2
+bell;;3;;;;;4;0.5;1;2;b.wav;1
 """
 WANTED = [
     SoundRow(
@@ -45,13 +46,14 @@ WANTED = [
         where="5",
         best_of=4,
         settings={"temperature": 0.5, "top_p": 1.0, "cfg_scale": 2.0, "duration_s": 3.0},
+        source={"vary": "b.wav", "strength": 1.0},
     ),
 ]
 
 
 def told(rows: list[SoundRow]) -> list[tuple[object, ...]]:
     return [
-        (row.prompt, row.output, row.seed, row.variations, row.best_of, row.settings)
+        (row.prompt, row.output, row.seed, row.variations, row.best_of, row.settings, row.source)
         for row in rows
     ]
 
@@ -100,6 +102,7 @@ def test_a_prompt_a_line() -> None:
         ("t.csv", "prompt,duration\nx,301\n", "duration: expected auto, or 0.1 to 300 seconds"),
         ("t.csv", "prompt,top_p\nx,1.5\n", "line 2: top_p: must be 0 to 1, got 1.5"),
         ("t.csv", "prompt,temperature\nx,nan\n", "temperature: must be 0 or more, got nan"),
+        ("t.csv", "prompt,strength\nx,2\n", "line 2: strength: must be 0 to 1, got 2"),
         ("t.csv", "prompt,loop\nx,on\n", "line 2: loop: expected true or false, got 'on'"),
         ("t.jsonl", '{"prompt": "x", "loop": 1}', "loop: expected true or false, got 1"),
         ("t.jsonl", '{"prompt": "x"\n', "t.jsonl: line 1: not valid JSON"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import subprocess
 from types import ModuleType
 
@@ -77,3 +78,38 @@ def test_ci_runs_the_readme_command() -> None:
     assert shown.stdout.strip() in readme.splitlines()
     assert shown.stdout.startswith("python3 -m venv .venv && ")
     assert shown.stdout.strip().endswith("/pytest")
+
+
+def test_every_test_that_the_comparison_names_exists() -> None:
+    page = (REPOSITORY / "docs" / "comparison.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/.]+\.py)::(\w+)`", page)
+    assert len(named) >= 30 and page.count("::") == len(named)
+    for path, name in named:
+        text = (REPOSITORY / path).read_text(encoding="utf-8")
+        assert re.search(rf"^def {name}\(", text, re.MULTILINE), f"{path}::{name}"
+    # Each line has as many cells as its head, and each of ours that says yes has its proof.
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("|")]
+    assert {len(cells) for cells in rows if not cells[0].startswith("|---")} == {7}
+    ours = [cells[1] for cells in rows if len(cells) == 7 and cells[1] != "soundgen"]
+    assert all("::" in cell or cell == "no" for cell in ours)
+
+
+def test_commands_of_the_recipes_exist() -> None:
+    page = (REPOSITORY / "docs" / "recipes-for-sound-designers.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    commands = [line for line in lines if line.startswith("soundgen ")]
+    assert len(commands) >= 12
+    reference = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
+    for line in commands:
+        words = shlex.split(line, comments=True)
+        section = reference.split(f"\n## soundgen {words[1]}\n")[1].split("\n## ")[0]
+        known = set(
+            re.findall(
+                r"(?<![\w-])--?[a-z][a-z-]*",
+                "\n".join(
+                    row.split(": ")[0] for row in section.splitlines() if row.startswith("- `")
+                ),
+            )
+        )
+        assert {word for word in words if re.match(r"--?[a-z]", word)} <= known, line

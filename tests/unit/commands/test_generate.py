@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from soundgen.commands import _sound_options
+from soundgen.commands import _sound_options, _source
 from soundgen.commands._sound_files import plan_output
 from soundgen.commands.generate import parse_duration
 from soundgen.errors import UsageError
-from soundgen.pipelines import sound_request
+from soundgen.pipelines import sound_request, sound_source
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,8 @@ def test_impossible_durations(text: str) -> None:
 def test_the_options_have_the_bounds_of_the_library() -> None:
     for name in ("MIN_DURATION_S", "MAX_DURATION_S", "MAX_SEED"):
         assert getattr(_sound_options, name) == getattr(sound_request, name)
+    for name in ("MIN_CONTEXT_S", "MAX_CONTEXT_S", "DEFAULT_CONTEXT_S", "DEFAULT_STRENGTH"):
+        assert getattr(_source, name) == getattr(sound_source, name)
 
 
 def test_output_names(tmp_path: Path) -> None:

@@ -196,3 +196,58 @@ def test_no_prompt_is_the_same_whatever_stands_there(model: LanguageModel) -> No
 
 def test_the_row_tile_is_one_of_the_candidates() -> None:
     assert find_row_tile([torch.randn(96, 48), torch.randn(48, 192)]) in (4, 8, 16, 32)
+
+
+def continued(codes: torch.Tensor, seed: int, num_frames: int | None, start: int = 0) -> SoundPlan:
+    return plan(seed, 4, num_frames)._replace(given=codes, start_frame=start)
+
+
+def test_given_codes_stay_and_what_follows_is_what_the_forward_pass_says(
+    model: LanguageModel, engine: Engine
+) -> None:
+    known = torch.randint(0, 32, (3, 12), generator=torch.Generator().manual_seed(4))
+    greedy = SamplingSettings(temperature=0.0, cfg_scale=1.0)
+    begun = continued(known, 1, 30, start=50)
+    (codes,) = engine.generate([begun], greedy, max_frames=60)
+    assert codes.shape == (3, 30) and torch.equal(codes[:, :12], known)
+    inputs, targets, mask = training_pair(
+        codes[None], torch.tensor([30]), torch.tensor([False]), CONFIG.special
+    )
+    with torch.no_grad():
+        logits = model(inputs, begun.text, TimeCondition(torch.tensor([1.0]), torch.tensor([1.6])))
+    logits[..., CONFIG.special] = -torch.inf
+    # What was given was not drawn.
+    steps, delays = torch.arange(33), torch.arange(3)[:, None]
+    drawn = mask & (steps - delays >= 12)
+    assert torch.equal(logits.argmax(dim=3)[drawn], targets[drawn])
+
+
+def test_single_codes_may_be_given_and_all_of_them(engine: Engine) -> None:
+    known = torch.randint(0, 32, (3, 40), generator=torch.Generator().manual_seed(5))
+    assert torch.equal(generate(engine, [continued(known, 1, 40)])[0], known)
+    some = known.clone()
+    some[2] = -1
+    some[1, 10:20] = -1
+    (codes,) = generate(engine, [continued(some, 1, 40)])
+    assert torch.equal(codes[some >= 0], known[some >= 0])
+    assert 0 <= int(codes.min()) and int(codes.max()) < 32
+    assert not torch.equal(codes, known)
+    # With nothing given it is a sound like any other.
+    nothing = torch.full((3, 40), -1)
+    assert torch.equal(generate(engine, [continued(nothing, 1, 40)])[0],
+                       generate(engine, [plan(1, 4, 40)])[0])  # fmt: skip
+
+
+def test_a_continuation_is_the_same_in_a_batch_and_may_end_by_itself(engine: Engine) -> None:
+    known = torch.randint(0, 32, (3, 25), generator=torch.Generator().manual_seed(6))
+    (alone,) = generate(engine, [continued(known, 7, 40)])
+    among = generate(engine, [continued(known, 8, 40), continued(known, 7, 40)])
+    assert torch.equal(among[1], alone)
+    lengths = {generate(engine, [continued(known, seed, None)])[0].shape[1] for seed in range(5)}
+    assert all(30 <= length <= 60 for length in lengths) and len(lengths) > 1
+
+
+def test_more_may_be_given_than_the_window_holds(engine: Engine) -> None:
+    known = torch.randint(0, 32, (3, 90), generator=torch.Generator().manual_seed(7))
+    (codes,) = generate(engine, [continued(known, 1, 100)])
+    assert codes.shape == (3, 100) and torch.equal(codes[:, :90], known)
