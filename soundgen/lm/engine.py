@@ -3,8 +3,12 @@
 A prompt's codes with a seed are the same alone and in any batch. Three things make them so:
 every item draws from its own generator; what is computed once for an item (text memory, its keys
 and values, the time vectors) is computed for that item alone in shapes that never vary; and the
-matrix products of the steps run over a number of rows that is a multiple of `row_tile`, within
-which a row's result was found not to depend on how many rows there are.
+matrix products of the steps run in pieces within which a row's result was found not to depend on
+how many rows there are (`products`).
+
+At batch 1 a step is a few hundred kilobytes of weights at a time: what surrounds the products
+costs as much as they do. So they add residuals and apply GELU themselves, rotations are one complex
+product, and keys and values are written in one go.
 """
 
 from __future__ import annotations
@@ -18,11 +22,13 @@ from torch.nn import functional as F
 
 from soundgen.lm.conditioning import Memory, TextCondition, TimeCondition
 from soundgen.lm.delay import delay_codes, undelay_codes
-from soundgen.lm.model import DecoderLayer, LanguageModel
-from soundgen.lm.sampling import SamplingSettings, guide, sample
-from soundgen.nn.attention import rotary_table, rotate
+from soundgen.lm.fast_layer import FastLayer, decoder_layers, product_of
+from soundgen.lm.model import LanguageModel
+from soundgen.lm.products import RowProduct, find_way
+from soundgen.lm.sampling import SamplingSettings, guide, num_candidates, sample
+from soundgen.nn.attention import rotary_table
 
-_TILES = (4, 8, 16, 32)
+_TIMES_TILE = 32
 _KEPT_SHARE = 0.4
 """Of the window, kept as context when it slides."""
 _TO_DRAW = -1
@@ -48,14 +54,22 @@ class SoundPlan(NamedTuple):
 class _Window(NamedTuple):
     """Caches of one attention window: written in place, never reallocated."""
 
-    keys: list[Tensor]
-    """Per layer, float32 `[R, H, window, head_dim]`."""
-    values: list[Tensor]
+    caches: list[Tensor]
+    """Keys and values per layer, float32 `[R, 2, H, window, head_dim]`."""
     text_keys: list[Tensor]
     """Per layer, float32 `[R, H, N, head_dim]`."""
     text_values: list[Tensor]
     text_bias: Tensor
     """float32 `[R, 1, 1, N]`: 0 on text, -inf on padding."""
+
+    def of_rows(self, rows: Tensor) -> _Window:
+        """Return a copy that holds these rows, int64 `[R']`."""
+        return _Window(
+            caches=[part[rows] for part in self.caches],
+            text_keys=[part[rows] for part in self.text_keys],
+            text_values=[part[rows] for part in self.text_values],
+            text_bias=self.text_bias[rows],
+        )
 
 
 class Engine:
@@ -72,10 +86,21 @@ class Engine:
         self.max_text_tokens = max_text_tokens
         self.device = model.head.weight.device
         self.window_steps = model.config.context_length
-        self.row_tile = find_row_tile(
-            [part.weight for part in model.modules() if isinstance(part, nn.Linear)]
+        layers = decoder_layers(model)
+        way = find_way(
+            [
+                part.weight
+                for layer in [*layers, model.head]
+                for part in layer.modules()
+                if isinstance(part, nn.Linear)
+            ]
         )
-        self._cos, self._sin = rotary_table(self.window_steps, model.config.head_dim, self.device)
+        self.row_tile = way.tile
+        self._layers = [FastLayer(layer, self.config.num_heads, way) for layer in layers]
+        self._head = RowProduct(model.head.weight, way)
+        cos, sin = rotary_table(self.window_steps, model.config.head_dim, self.device)
+        # [window, 1, 1, head_dim / 2], to turn queries and keys of all heads
+        self._turns = torch.complex(cos, sin)[:, None, None]
 
     @torch.inference_mode()
     def generate(
@@ -117,17 +142,16 @@ class Engine:
         """
         memories = [self._memory(text) for text in rows]
         heads, head_dim = self.config.num_heads, self.config.head_dim
-        shape = (len(rows), heads, self.window_steps, head_dim)
+        shape = (len(rows), 2, heads, self.window_steps, head_dim)
         text_keys, text_values = [], []
-        for layer in self._layers():
+        for layer in decoder_layers(self.model):
             pairs = [layer.cross_attention.keys_values(memory.states) for memory in memories]
             text_keys.append(torch.cat([keys for keys, _ in pairs]).contiguous())
             text_values.append(torch.cat([values for _, values in pairs]).contiguous())
         mask = torch.cat([memory.mask for memory in memories])
         bias = torch.zeros(mask.shape, device=self.device).masked_fill(~mask, -torch.inf)
         window = _Window(
-            keys=[torch.zeros(shape, device=self.device) for _ in self.model.layers],
-            values=[torch.zeros(shape, device=self.device) for _ in self.model.layers],
+            caches=[torch.zeros(shape, device=self.device) for _ in self.model.layers],
             text_keys=text_keys,
             text_values=text_values,
             text_bias=bias[:, None, None],
@@ -136,7 +160,7 @@ class Engine:
 
     def times(self, start_s: float, duration_s: float | None) -> Tensor:
         """Return the time vectors of one item's window, float32 `[window_steps, D]`."""
-        padded = -(-self.window_steps // _TILES[-1]) * _TILES[-1]
+        padded = -(-self.window_steps // _TIMES_TILE) * _TIMES_TILE
         condition = TimeCondition(
             torch.tensor([start_s], device=self.device),
             torch.tensor(
@@ -159,45 +183,34 @@ class Engine:
             float32 `[R, P, D]`, before the final norm.
         """
         rows, num_new, dim = x.shape
-        heads = self.config.num_heads
+        shape = (rows, num_new, self.config.num_heads, self.config.head_dim)
         end = position + num_new
-        cos, sin = self._cos[position:end], self._sin[position:end]
-        for index, layer in enumerate(self._layers()):
-            attention = layer.self_attention
-            qkv = F.linear(_flat(layer.self_norm(x)), attention.qkv.weight)
-            qkv = qkv.view(rows, num_new, 3, heads, dim // heads)
-            q, k, v = qkv.permute(2, 0, 3, 1, 4)
-            window.keys[index][:, :, position:end] = rotate(k, cos, sin)
-            window.values[index][:, :, position:end] = v
+        turns = self._turns[position:end]
+        for layer, cache, text_keys, text_values in zip(
+            self._layers, window.caches, window.text_keys, window.text_values, strict=True
+        ):
+            qkv = product_of(layer.qkv, F.layer_norm(x, (dim,), layer.norms[0]))
+            pairs = qkv.view(rows, num_new, 3, *shape[2:3], shape[3] // 2, 2)
+            torch.view_as_complex(pairs[:, :, :2]).mul_(turns)
+            q, *new = qkv.view(rows, num_new, 3, *shape[2:]).permute(2, 0, 3, 1, 4)
+            cache[:, 0, :, position:end], cache[:, 1, :, position:end] = new
             y = F.scaled_dot_product_attention(
-                rotate(q, cos, sin),
-                window.keys[index][:, :, :end],
-                window.values[index][:, :, :end],
-                is_causal=num_new > 1,
+                q, cache[:, 0, :, :end], cache[:, 1, :, :end], is_causal=num_new > 1
             )
-            y = F.linear(_flat(y.transpose(1, 2)), attention.out.weight)
-            x = x + y.view(rows, num_new, dim)
-            cross = layer.cross_attention
-            q = F.linear(_flat(layer.cross_norm(x)), cross.q.weight)
+            x = product_of(layer.out, y.transpose(1, 2).reshape(x.shape), added_to=x)
+            q = product_of(layer.q, F.layer_norm(x, (dim,), layer.norms[1])).view(shape)
             y = F.scaled_dot_product_attention(
-                q.view(rows, num_new, heads, dim // heads).transpose(1, 2),
-                window.text_keys[index],
-                window.text_values[index],
-                attn_mask=window.text_bias,
+                q.transpose(1, 2), text_keys, text_values, attn_mask=window.text_bias
             )
-            y = F.linear(_flat(y.transpose(1, 2)), cross.out.weight)
-            x = x + y.view(rows, num_new, dim)
-            hidden = F.gelu(F.linear(_flat(layer.feed_norm(x)), layer.expand.weight))
-            x = x + F.linear(hidden, layer.project.weight).view(rows, num_new, dim)
+            x = product_of(layer.cross_out, y.transpose(1, 2).reshape(x.shape), added_to=x)
+            hidden = product_of(layer.expand, F.layer_norm(x, (dim,), layer.norms[2]), gelu=True)
+            x = product_of(layer.project, hidden, added_to=x)
         return x
 
     def logits(self, x: Tensor) -> Tensor:
         """Return logits float32 `[R, K, V]` of the last step of `x` `[R, P, D]`."""
-        flat: Tensor = self.model.head(self.model.norm(x[:, -1]))
+        flat = self._head(self.model.norm(x[:, -1]))
         return flat.view(len(x), self.config.n_q, self.config.vocab_size)
-
-    def _layers(self) -> list[DecoderLayer]:
-        return [layer for layer in self.model.layers if isinstance(layer, DecoderLayer)]
 
     def _memory(self, text: TextCondition) -> Memory:
         missing = self.max_text_tokens - text.states.shape[1]
@@ -227,17 +240,14 @@ class _Run:
         config = engine.config
         self.num_codebooks, self.special = config.n_q, config.special
         self.guided = settings.cfg_scale != 1
+        self.num_candidates = num_candidates(config.vocab_size, settings)
         texts = [plan.text for plan in plans]
         if self.guided:
             texts += [plan.negative for plan in plans]
-        self.num_rows = len(texts)
-        # Padding rows repeat the last one; what they compute is thrown away.
-        texts += [texts[-1]] * (-len(texts) % engine.row_tile)
-        self.rows = torch.tensor(
-            [row % len(plans) if row < self.num_rows else len(plans) - 1
-             for row in range(len(texts))]
-        )  # fmt: skip
-        self.window, self.pooled = engine.prepare_window(texts)
+        self.active = list(range(len(plans)))
+        """Plans that are not finished, in the order of their rows."""
+        self.rows, filled = self._rows()
+        self.window, self.pooled = engine.prepare_window([texts[row] for row in filled])
         self.num_frames = [plan.num_frames for plan in plans]
         self.limits = [max_frames if plan.num_frames is None else plan.num_frames for plan in plans]
         longest = max(self.limits) + self.num_codebooks
@@ -270,14 +280,14 @@ class _Run:
         hidden = self.engine.run_layers(x, self.window, self.position)
         self.position = self.now - self.origin + 1
         logits = self.engine.logits(hidden)
-        count = len(self.plans)
+        count = len(self.active)
         if self.guided:
             chosen = guide(logits[:count], logits[count : 2 * count], self.settings.cfg_scale)
         else:
             chosen = logits[:count]
-        codes = self._draw(chosen)
-        self.delayed[:, :, self.now] = codes
+        self.delayed[self.active, :, self.now] = self._draw(chosen)
         self.now += 1
+        self._leave_out_finished()
 
     def codes(self) -> list[Tensor]:
         """Return the finished codes, int64 `[K, L]` each."""
@@ -286,28 +296,58 @@ class _Run:
             for item, limit in enumerate(self.limits)
         ]
 
+    def _rows(self) -> tuple[Tensor, list[int]]:
+        """Return the plan of each row, int64 `[R]`, and which row of all plans' it is.
+
+        Rows with the prompts, with guidance those without, then padding: it repeats the last one,
+        and what it computes is thrown away.
+        """
+        filled = self.active + [len(self.plans) + item for item in self.active * self.guided]
+        filled += [filled[-1]] * (-len(filled) % self.engine.row_tile)
+        return torch.tensor([row % len(self.plans) for row in filled]), filled
+
+    def _leave_out_finished(self) -> None:
+        """Compute no more rows of finished sounds, as soon as that saves a quarter of all."""
+        left = [
+            item for item in self.active if self.now < self.limits[item] + self.num_codebooks - 1
+        ]
+        if not left or 4 * len(left) > 3 * len(self.active):
+            return
+        places = {item: place for place, item in enumerate(self.active)}
+        count, self.active = len(self.active), left
+        self.rows, filled = self._rows()
+        kept = torch.tensor(
+            [places[row % len(self.plans)] + count * (row >= len(self.plans)) for row in filled],
+            device=self.engine.device,
+        )
+        self.pooled = self.pooled[kept]
+        self.window = self.window.of_rows(kept)
+
     def _draw(self, logits: Tensor) -> Tensor:
-        shape = logits.shape[1:]
+        """Draw the codes of this step, int64 `[A, K]`, from logits `[A, K, V]` of active plans."""
+        shape = (self.num_codebooks, self.num_candidates)
         noise = torch.stack(
-            [torch.empty(shape).exponential_(generator=plan.generator) for plan in self.plans]
+            [
+                torch.empty(shape).exponential_(generator=self.plans[item].generator)
+                for item in self.active
+            ]
         ).to(logits.device)
         logits = logits.clone()
         logits[:, 1:, self.special] = -torch.inf
-        for item, planned in enumerate(self.num_frames):
-            if planned is not None or self.now < self.begins[item] + self.min_frames:
-                logits[item, 0, self.special] = -torch.inf
+        for place, item in enumerate(self.active):
+            if self.num_frames[item] is not None or self.now < self.begins[item] + self.min_frames:
+                logits[place, 0, self.special] = -torch.inf
         codes = sample(logits, noise, self.settings)
-        for item, given in enumerate(self.given):
-            if given is not None:
+        for place, item in enumerate(self.active):
+            if (given := self.given[item]) is not None:
                 there = given[:, self.now]
-                codes[item] = torch.where(there == _TO_DRAW, codes[item], there)
-        for item, limit in enumerate(self.limits):
-            if self.num_frames[item] is None and self.now < limit:
-                if int(codes[item, 0]) == self.special:
-                    self.limits[item] = limit = self.now
+                codes[place] = torch.where(there == _TO_DRAW, codes[place], there)
+            if self.num_frames[item] is None and self.now < self.limits[item]:
+                if int(codes[place, 0]) == self.special:
+                    self.limits[item] = self.now
             for q in range(self.num_codebooks):
-                if not q <= self.now < q + limit:
-                    codes[item, q] = self.special
+                if not q <= self.now < q + self.limits[item]:
+                    codes[place, q] = self.special
         return codes
 
     def _place(self, plan: SoundPlan, limit: int) -> tuple[Tensor | None, int]:
@@ -355,39 +395,3 @@ class _Run:
             told_s = None if n is None else (plan.start_frame + n) / rate
             rows.append(self.engine.times((plan.start_frame + self.origin) / rate, told_s))
         return torch.stack(rows)
-
-
-def find_row_tile(weights: Sequence[Tensor]) -> int:
-    """Find how many rows make a matrix product's rows independent of their number.
-
-    BLAS libraries compute a few rows at a time and use other kernels, with another order of
-    summation, for what is left over. Which multiple has no rest differs between processors, so
-    it is tried out on every shape that the model has, with the threads that there are
-    (milliseconds).
-
-    Args:
-        weights: float32 `[O, D]` each.
-    """
-    generator = torch.Generator().manual_seed(0)
-    shapes = {tuple(weight.shape): weight for weight in weights}
-    for tile in _TILES:
-        if all(_rows_agree(weight, tile, generator) for weight in shapes.values()):
-            return tile
-    # No multiple without a rest was found: batches may differ from single prompts by rounding.
-    return _TILES[-1]
-
-
-@torch.no_grad()
-def _rows_agree(weight: Tensor, tile: int, generator: torch.Generator) -> bool:
-    probe = torch.randn(16 * tile, weight.shape[1], generator=generator).to(weight.device)
-    whole = F.linear(probe, weight)
-    for num_rows in (tile, 3 * tile, 5 * tile):
-        parts = [F.linear(part, weight) for part in probe.split(num_rows)]
-        if not torch.equal(torch.cat(parts), whole):
-            return False
-    return True
-
-
-def _flat(x: Tensor) -> Tensor:
-    """Return `[R, P, ...]` as a matrix `[R * P, D]`, so that products see plain rows."""
-    return x.reshape(x.shape[0] * x.shape[1], -1)

@@ -43,9 +43,11 @@ def sample(logits: Tensor, noise: Tensor, settings: SamplingSettings) -> Tensor:
 
     Args:
         logits: float32 `[..., V]`; -inf where an index may not be drawn.
-        noise: float32 `[..., V]`, drawn from the exponential distribution of rate 1. Dividing
-            by it and taking the largest draws in proportion to the probabilities, without a
-            running sum whose rounding would decide between neighbours.
+        noise: float32 `[..., C]` with C = `num_candidates(V, settings)`, drawn from the
+            exponential distribution of rate 1: for the likeliest index, for the next, and so on
+            with top-k, else for each index. Dividing by it and taking the largest draws in
+            proportion to the probabilities, without a running sum whose rounding would decide
+            between neighbours.
         settings: How.
 
     Returns:
@@ -53,16 +55,23 @@ def sample(logits: Tensor, noise: Tensor, settings: SamplingSettings) -> Tensor:
     """
     if settings.temperature == 0:
         return logits.argmax(dim=-1)
-    logits = logits / settings.temperature
-    if 0 < settings.top_k < logits.shape[-1]:
-        least = logits.topk(settings.top_k, dim=-1).values[..., -1:]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    probabilities = logits.softmax(dim=-1)
+    order = None
+    if noise.shape[-1] < logits.shape[-1]:
+        logits, order = logits.topk(noise.shape[-1], dim=-1)
+    probabilities = (logits / settings.temperature).softmax(dim=-1)
     if 0 < settings.top_p < 1:
-        ordered, order = probabilities.sort(dim=-1, descending=True)
-        # An index stays if what is likelier than it sums to less than top_p.
-        dropped = (ordered.cumsum(dim=-1) - ordered) >= settings.top_p
-        probabilities = probabilities.masked_fill(
-            torch.zeros_like(dropped).scatter(-1, order, dropped), 0.0
-        )
-    return (probabilities / noise).argmax(dim=-1)
+        probabilities = _within_top_p(probabilities, settings.top_p)
+    drawn = (probabilities / noise).argmax(dim=-1)
+    return drawn if order is None else order.gather(-1, drawn[..., None])[..., 0]
+
+
+def num_candidates(vocab_size: int, settings: SamplingSettings) -> int:
+    """Return C: how many indices of a row can be drawn, and so need noise."""
+    return min(settings.top_k, vocab_size) if settings.top_k else vocab_size
+
+
+def _within_top_p(probabilities: Tensor, top_p: float) -> Tensor:
+    """Return them with 0 for what the likelier ones, summing to `top_p`, leave no room for."""
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    dropped = (ordered.cumsum(dim=-1) - ordered) >= top_p
+    return probabilities.masked_fill(torch.zeros_like(dropped).scatter(-1, order, dropped), 0.0)

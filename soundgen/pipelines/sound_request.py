@@ -10,7 +10,7 @@ from soundgen.audio.loop import Seam
 from soundgen.errors import SoundgenError
 from soundgen.pipelines.sound_source import SoundSource
 
-BATCH_SIZE = 8
+BATCH_SIZE = 16
 """Sounds of the same settings that are made at a time, where memory suffices."""
 MIN_DURATION_S, MAX_DURATION_S = 0.1, 300.0
 MAX_SEED = 2**63 - 1

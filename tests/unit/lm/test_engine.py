@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from soundgen.lm.conditioning import TextCondition, TimeCondition
 from soundgen.lm.config import LMConfig
 from soundgen.lm.delay import training_pair
-from soundgen.lm.engine import Engine, SoundPlan, find_row_tile
+from soundgen.lm.engine import Engine, SoundPlan
 from soundgen.lm.model import LanguageModel
 from soundgen.lm.sampling import SamplingSettings
 
@@ -85,6 +86,26 @@ def test_a_prompt_alone_equals_the_prompt_among_longer_ones(engine: Engine) -> N
     others = [plan(seed, 5 + seed, 40 if seed % 2 else 55) for seed in range(7)]
     among = generate(engine, [*others[:3], plan(7, 3, 40), *others[3:]])
     assert torch.equal(among[3], alone)
+
+
+def test_a_long_sound_does_not_feel_that_shorter_ones_leave_the_batch(engine: Engine) -> None:
+    rows: list[int] = []
+    run_layers = engine.run_layers
+
+    def watched(x: torch.Tensor, *others: Any) -> torch.Tensor:
+        rows.append(len(x))
+        return run_layers(x, *others)
+
+    lengths = (150, 3, None, 60, 3, 20, 3)
+    alone = [generate(engine, [plan(seed, 4, n)])[0] for seed, n in enumerate(lengths)]
+    engine.run_layers = watched  # type: ignore[method-assign]
+    try:
+        together = generate(engine, [plan(seed, 4, n) for seed, n in enumerate(lengths)])
+    finally:
+        del engine.run_layers  # type: ignore[method-assign]
+    assert all(map(torch.equal, together, alone))
+    # The window slides meanwhile; of 14 rows and padding, those of one prompt are left.
+    assert rows[0] >= 14 and rows[-1] <= engine.row_tile
 
 
 def test_the_row_tile_holds_for_every_number_of_prompts(engine: Engine) -> None:
@@ -192,10 +213,6 @@ def test_no_prompt_is_the_same_whatever_stands_there(model: LanguageModel) -> No
         second = model(inputs, text(9, 6, present=False), time)
     torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
     assert torch.isfinite(first).all()
-
-
-def test_the_row_tile_is_one_of_the_candidates() -> None:
-    assert find_row_tile([torch.randn(96, 48), torch.randn(48, 192)]) in (4, 8, 16, 32)
 
 
 def continued(codes: torch.Tensor, seed: int, num_frames: int | None, start: int = 0) -> SoundPlan:

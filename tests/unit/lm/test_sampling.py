@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgen.lm.sampling import SamplingSettings, guide, sample
+from soundgen.lm.sampling import SamplingSettings, guide, num_candidates, sample
 
 
 def draws(logits: torch.Tensor, settings: SamplingSettings, num: int = 4000) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    noise = torch.empty(num, len(logits)).exponential_(generator=generator)
+    count = num_candidates(len(logits), settings)
+    noise = torch.empty(num, count).exponential_(generator=generator)
     return sample(logits.expand(num, -1), noise, settings)
 
 
@@ -37,6 +38,14 @@ def test_top_k_and_top_p_leave_out_the_unlikely() -> None:
     # 0.64, 0.24, 0.09, 0.03: the first two sum to 0.88
     assert set(draws(LOGITS, SamplingSettings(top_k=0, top_p=0.7)).tolist()) == {0, 1}
     assert set(draws(LOGITS, SamplingSettings(top_k=0, top_p=0.5)).tolist()) == {0}
+
+
+def test_with_top_k_too_draws_follow_the_probabilities_that_are_left() -> None:
+    shuffled = LOGITS[torch.tensor([3, 0, 4, 1, 2])]
+    share = torch.bincount(draws(shuffled, SamplingSettings(top_k=3)), minlength=5) / 4000
+    expected = shuffled.masked_fill(shuffled < 0, -torch.inf).softmax(dim=0)
+    assert (share - expected).abs().max() < 0.03
+    assert share[0] == share[2] == 0
 
 
 def test_guidance_moves_away_from_the_unconditional() -> None:

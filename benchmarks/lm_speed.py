@@ -1,0 +1,210 @@
+"""Steps a second of the language model, beside `transformers` MusicGen of the same dimensions.
+
+    python benchmarks/lm_speed.py [--dim 512 --layers 8 --heads 8] [--steps 200] [--repeat 5]
+        [--threads 2] [--out speed.json]
+
+Both have random weights, four codebooks of 1024, guidance on, a text of 12 tokens and the same
+window; a step is one frame of every codebook. The two take turns and the median of the repetitions
+counts, so that what else the machine does meets both. Beside the ratio stand the machine's limits,
+measured in the same run: a step has to read all weights once (memory bandwidth, what rows 1 and 2
+of the table are held against), and at batch 16 has to do all their products (row 3).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from soundgen.lm.conditioning import TextCondition
+from soundgen.lm.config import LMConfig
+from soundgen.lm.engine import Engine, SoundPlan
+from soundgen.lm.model import LanguageModel
+from soundgen.lm.sampling import SamplingSettings
+
+NUM_TOKENS = 12
+CODEBOOK = 1024
+BATCH = 16
+
+
+def main() -> None:
+    """Measure, print a table, write JSON if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--heads", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-peer", action="store_true", help="leave MusicGen out")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    engine = make_engine(options.dim, options.layers, options.heads, options.steps)
+    runs: dict[str, Callable[[], None]] = {
+        "soundgen, batch 1": lambda: run_engine(engine, 1, options.steps),
+        f"soundgen, batch {BATCH}": lambda: run_engine(engine, BATCH, options.steps),
+    }
+    if not options.no_peer:
+        peer = make_peer(options.dim, options.layers, options.heads)
+        runs["MusicGen, batch 1"] = lambda: peer(options.steps)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(options.repeat + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:  # the first one warms up
+                times[name].append(time.perf_counter() - start)
+    report = summary(times, engine, options.steps)
+    report["threads"], report["dims"] = options.threads, [options.dim, options.layers]
+    for name, value in report.items():
+        print(f"{name:45} {value}")
+    if options.out:
+        options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def summary(times: dict[str, list[float]], engine: Engine, steps: int) -> dict[str, object]:
+    """Return rates, their ratio with its spread, and shares of the machine's limits."""
+    report: dict[str, object] = {}
+    for name, spent in times.items():
+        report[f"{name}, steps/s"] = round(steps / statistics.median(spent), 1)
+    ours = times["soundgen, batch 1"]
+    if "MusicGen, batch 1" in times:
+        ratios = [b / a for a, b in zip(ours, times["MusicGen, batch 1"], strict=True)]
+        report["ratio to MusicGen"] = round(statistics.median(ratios), 2)
+        report["ratio, lowest and highest"] = [round(min(ratios), 2), round(max(ratios), 2)]
+    step_weights = [
+        part.weight
+        for name, part in engine.model.named_modules()
+        if isinstance(part, torch.nn.Linear)
+        and not name.startswith("conditioner")
+        and not name.endswith(".kv")  # of the text, once a prompt
+    ]
+    num_bytes = sum(weight.numel() * weight.element_size() for weight in step_weights)
+    bandwidth = read_bandwidth()
+    report["weights read a step, MB"] = round(num_bytes / 1e6, 1)
+    report["memory bandwidth, GB/s"] = round(bandwidth / 1e9, 1)
+    report["batch 1, share of the bandwidth limit"] = round(
+        num_bytes * steps / statistics.median(ours) / bandwidth, 3
+    )
+    flops = 2 * 2 * BATCH * sum(weight.numel() for weight in step_weights)  # guidance doubles it
+    rate = product_rate()
+    report["matrix products, GFLOP/s"] = round(rate / 1e9, 1)
+    report[f"batch {BATCH}, share of the matrix-product rate"] = round(
+        flops * steps / statistics.median(times[f"soundgen, batch {BATCH}"]) / rate, 3
+    )
+    return report
+
+
+def make_engine(dim: int, layers: int, heads: int, steps: int) -> Engine:
+    """Build our model with random weights, its window long enough for all steps."""
+    config = LMConfig(
+        n_q=4,
+        codebook_size=CODEBOOK,
+        dim=dim,
+        num_layers=layers,
+        num_heads=heads,
+        dropout=0.0,
+        text_dim=384,
+        context_s=(steps + 8) / 50.0,
+    )
+    return Engine(LanguageModel(config).eval(), max_text_tokens=NUM_TOKENS)
+
+
+def run_engine(engine: Engine, batch: int, steps: int) -> None:
+    """Generate so many frames for `batch` prompts, with guidance."""
+
+    def text(present: bool) -> TextCondition:
+        return TextCondition(
+            torch.randn(1, NUM_TOKENS, 384),
+            torch.ones(1, NUM_TOKENS, dtype=torch.bool),
+            torch.nn.functional.normalize(torch.randn(1, 384)),
+            torch.tensor([present]),
+        )
+
+    plans = [
+        SoundPlan(text(True), text(False), steps - 3, torch.Generator().manual_seed(seed))
+        for seed in range(batch)
+    ]
+    engine.generate(plans, SamplingSettings(top_k=100, cfg_scale=3.0), max_frames=steps - 3)
+
+
+def make_peer(dim: int, layers: int, heads: int) -> Callable[[int], None]:
+    """Build a MusicGen decoder of the same dimensions; return what makes it take steps."""
+    from transformers import (
+        EncodecConfig,
+        MusicgenConfig,
+        MusicgenDecoderConfig,
+        MusicgenForConditionalGeneration,
+        T5Config,
+    )
+    from transformers.modeling_outputs import BaseModelOutput
+
+    # Text encoder and codec as small as they can be: the text comes as states, and what the codec
+    # costs is not to count.
+    text_config = T5Config(d_model=dim, d_ff=16, d_kv=8, num_layers=1, num_heads=1, vocab_size=32)
+    codec_config = EncodecConfig(
+        num_filters=4, hidden_size=4, codebook_dim=4, codebook_size=CODEBOOK, num_lstm_layers=1
+    )
+    decoder_config = MusicgenDecoderConfig(
+        vocab_size=CODEBOOK,
+        num_codebooks=4,
+        num_hidden_layers=layers,
+        hidden_size=dim,
+        ffn_dim=4 * dim,
+        num_attention_heads=heads,
+        pad_token_id=CODEBOOK,
+        bos_token_id=CODEBOOK,
+    )
+    config = MusicgenConfig(
+        text_encoder=text_config.to_dict() | {"model_type": "t5"},
+        audio_encoder=codec_config.to_dict() | {"model_type": "encodec"},
+        decoder=decoder_config.to_dict(),
+    )
+    model = MusicgenForConditionalGeneration(config).eval()
+    states = torch.randn(1, NUM_TOKENS, dim)
+
+    @torch.inference_mode()
+    def run(steps: int) -> None:
+        model.generate(
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            attention_mask=torch.ones(1, NUM_TOKENS, dtype=torch.long),
+            decoder_start_token_id=CODEBOOK,
+            pad_token_id=CODEBOOK,
+            bos_token_id=CODEBOOK,
+            guidance_scale=3.0,
+            do_sample=True,
+            top_k=100,
+            max_new_tokens=steps,
+            min_new_tokens=steps,
+        )
+
+    return run
+
+
+def read_bandwidth() -> float:
+    """Return how fast memory is read, bytes/s: the best of ten sums over 400 MB."""
+    block = torch.ones(100_000_000)
+    return block.numel() * 4 / min(_time(lambda: block.sum()) for _ in range(10))
+
+
+def product_rate() -> float:
+    """Return how fast large matrices are multiplied, FLOP/s: the best of ten."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    return 2 * 2048**3 / min(_time(lambda: a @ b) for _ in range(10))
+
+
+def _time(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

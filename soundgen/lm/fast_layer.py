@@ -1,0 +1,52 @@
+"""A decoder layer's weights, made ready for generation step by step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from soundgen.lm.model import DecoderLayer, LanguageModel
+from soundgen.lm.products import ProductWay, RowProduct
+
+
+class FastLayer:
+    """The products and norms of one layer.
+
+    Rotary positions turn pairs (i, i + head_dim / 2). With the rows of queries and keys sorted so
+    that pairs are neighbours, a rotation is a product of complex numbers; that both are sorted
+    alike leaves their products as they were.
+    """
+
+    def __init__(self, layer: DecoderLayer, num_heads: int, way: ProductWay) -> None:
+        self_attention, cross_attention = layer.self_attention, layer.cross_attention
+        weight = self_attention.qkv.weight.detach()
+        dim = weight.shape[1]
+        half = dim // num_heads // 2
+        rows = weight.view(3, num_heads, 2, half, dim)
+        paired = torch.cat(
+            [rows[:2].transpose(2, 3).reshape(2, -1, dim), rows[2:].reshape(1, -1, dim)]
+        )
+        self.qkv = RowProduct(paired.reshape(3 * dim, dim), way)
+        self.out = RowProduct(self_attention.out.weight, way)
+        self.q = RowProduct(cross_attention.q.weight, way)
+        self.cross_out = RowProduct(cross_attention.out.weight, way)
+        self.expand = RowProduct(layer.expand.weight, way)
+        self.project = RowProduct(layer.project.weight, way)
+        self.norms = [
+            norm.weight.detach() for norm in (layer.self_norm, layer.cross_norm, layer.feed_norm)
+        ]
+
+
+def decoder_layers(model: LanguageModel) -> list[DecoderLayer]:
+    """Return a model's layers, by their type."""
+    return [layer for layer in model.layers if isinstance(layer, DecoderLayer)]
+
+
+def product_of(
+    product: RowProduct, x: Tensor, *, added_to: Tensor | None = None, gelu: bool = False
+) -> Tensor:
+    """Return `x` `[R, P, D]` times a weight, `[R, P, O]`."""
+    if x.shape[1] > 1:
+        return product.of_sequences(x, added_to=added_to, gelu=gelu)
+    other = None if added_to is None else added_to[:, 0]
+    return product(x[:, 0], added_to=other, gelu=gelu).unsqueeze(1)
