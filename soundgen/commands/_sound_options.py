@@ -71,7 +71,7 @@ BestOfOption = Annotated[
         metavar="N",
         min=1,
         help="Make N candidates for each sound and keep the one that fits the prompt best, as "
-        "the model's matcher hears it. It takes N times as long, and memory for eight. "
+        "the model's matcher hears it. It takes N times as long, and memory for sixteen. "
         "Variation k chooses among the N seeds from seed + k x N on; of several files each is "
         "named after its first candidate, and its tags hold the seed that was chosen.",
         rich_help_panel=_SOUND,

@@ -43,7 +43,7 @@ def generate(
 ) -> Iterator[GenerateResult | GenerateFailure]:
     """Make sounds, several at a time, and write each as soon as it is there.
 
-    Of a request with several candidates, eight are made at a time and only the best so far is
+    Of a request with several candidates, sixteen are made at a time and only the best so far is
     kept, so that memory does not grow with their number.
 
     A file that its tags show to be the very sound that is asked for is skipped; any other that
