@@ -8,7 +8,7 @@
 | help | `soundgen --help` | a Python that does nothing |
 | generate | `soundgen generate "rain" -d 5` | a script with `transformers` MusicGen, see below |
 | many | 32 prompts from a file, 5 s each, in seconds of sound a second | |
-| prepare | `soundgen dataset prepare`, an hour of 44.1 kHz stereo in 200 files | ffmpeg, file by file |
+| prepare | `dataset prepare`, an hour of 44.1 kHz stereo in 200 files | ffmpeg, file by file |
 
 The script loads a text encoder, a decoder and a codec of the same sizes with random weights from a
 folder, makes 5 s with guidance and writes a WAV file. ffmpeg writes mono 16 kHz FLAC.
@@ -63,8 +63,8 @@ from transformers import MusicgenForConditionalGeneration
 torch.set_num_threads(int(sys.argv[3]))
 model = MusicgenForConditionalGeneration.from_pretrained(sys.argv[1]).eval()
 with torch.inference_mode():
-    wav = model.generate(torch.tensor([[3, 17, 1]]), decoder_start_token_id=1024, pad_token_id=1024, bos_token_id=1024,
-                         guidance_scale=3.0, do_sample=True, top_k=100,
+    wav = model.generate(torch.tensor([[3, 17, 1]]), decoder_start_token_id=1024,
+                         pad_token_id=1024, bos_token_id=1024, guidance_scale=3.0, do_sample=True, top_k=100,
                          max_new_tokens=253, min_new_tokens=253)
 soundfile.write(sys.argv[2], wav[0, 0].numpy(), 16000)
 """
