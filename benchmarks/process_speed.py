@@ -64,7 +64,8 @@ torch.set_num_threads(int(sys.argv[3]))
 model = MusicgenForConditionalGeneration.from_pretrained(sys.argv[1]).eval()
 with torch.inference_mode():
     wav = model.generate(torch.tensor([[3, 17, 1]]), decoder_start_token_id=1024,
-                         pad_token_id=1024, bos_token_id=1024, guidance_scale=3.0, do_sample=True, top_k=100,
+                         pad_token_id=1024, bos_token_id=1024, guidance_scale=3.0,
+                         do_sample=True, top_k=100,
                          max_new_tokens=253, min_new_tokens=253)
 soundfile.write(sys.argv[2], wav[0, 0].numpy(), 16000)
 """
