@@ -38,7 +38,7 @@ class WorkEstimate:
     def __init__(self, model: Model, requests: Sequence[SoundRequest], progress: Progress) -> None:
         self._model, self._progress = model, progress
         self._sound_s = sum(self._length_s(one.settings) * one.best_of for one in requests)
-        self._is_open = any(_is_open(request.settings) for request in requests)
+        self._is_open = any(is_open(request.settings) for request in requests)
         self._total = sum(
             self.num_steps(settings) * math.ceil(count / BATCH_SIZE)
             for settings, count in _runs(requests)
@@ -117,7 +117,8 @@ def _spoken(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _is_open(settings: GenerateSettings) -> bool:
+def is_open(settings: GenerateSettings) -> bool:
+    """Tell whether the model decides where a sound ends."""
     varied = settings.source is not None and settings.source.use == "vary"
     return settings.duration_s is None and not varied
 
