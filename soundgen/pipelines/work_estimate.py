@@ -12,6 +12,7 @@ from itertools import groupby
 import torch
 
 from soundgen.audio.loop import surplus_s
+from soundgen.audio.splice import MAX_LAG_S
 from soundgen.pipelines.model import MAX_AUTO_S, Model
 from soundgen.pipelines.sound_request import BATCH_SIZE, GenerateSettings, SoundRequest
 from soundgen.pipelines.sound_source import source_duration_s
@@ -55,7 +56,11 @@ class WorkEstimate:
     def num_steps(self, settings: GenerateSettings) -> int:
         """Return the steps of a batch, the most there can be where the model ends a sound."""
         config = self._model.language_model.config
-        return math.ceil(self._length_s(settings) * config.frame_rate)
+        length_s = self._length_s(settings)
+        if settings.source is not None and settings.source.use == "continue":
+            length_s += MAX_LAG_S
+        frames = math.ceil(round(length_s * config.frame_rate, 6))
+        return frames + config.n_q - 1  # the delay pattern
 
     def step(self) -> None:
         """Count a step; say the estimate when enough are timed."""
