@@ -19,7 +19,8 @@ from soundgen.audio.loudness import MAX_PEAK
 
 SPLICE_S = 0.05
 """The only part of the original that changes."""
-_MAX_LAG_S = 0.01
+MAX_LAG_S = 0.01
+"""By which the new part may move."""
 # Codecs make phases up and lose some energy: the one is met by moving the new part to where both
 # agree best, the other by giving it the level of the original, within 6 dB.
 _LEVEL_S = 0.5
@@ -28,7 +29,7 @@ _MAX_GAIN = 2.0
 
 def max_lag(sample_rate: int) -> int:
     """Return by how many samples the new part may move; so many more of it are needed."""
-    return round(_MAX_LAG_S * sample_rate)
+    return round(MAX_LAG_S * sample_rate)
 
 
 def splice(

@@ -16,7 +16,7 @@ from soundgen.pipelines.origin import Continuation, Variation
 from soundgen.pipelines.sound import Sound
 from soundgen.pipelines.sound_request import BATCH_SIZE, GenerateSettings, SoundRequest
 from soundgen.pipelines.sound_source import ReadSource, SoundSource, read_source
-from soundgen.pipelines.work_estimate import WorkEstimate
+from soundgen.pipelines.work_estimate import WorkEstimate, is_open
 from soundgen.progress import Progress
 
 _REDRAW_OFFSET = 0x9E37_79B9
@@ -50,6 +50,7 @@ class SoundDrawer:
         self._model, self._progress = model, progress
         self._batch_size = BATCH_SIZE
         self._estimate = WorkEstimate(model, requests, progress)
+        self._what = ""
         self._source: tuple[SoundSource, ReadSource] | None = None
 
     def draw(self, batch: Sequence[SoundRequest]) -> list[ChosenSound | SoundgenError]:
@@ -66,17 +67,18 @@ class SoundDrawer:
 
     @contextmanager
     def _stage(self, first: SoundRequest, num_sounds: int) -> Iterator[None]:
-        steps = self._estimate.num_steps(first.settings)
-        if first.settings.duration_s is None and first.settings.source is None:
-            total = None
-        else:
-            total = steps * math.ceil(max(first.best_of, num_sounds) / self._batch_size)
         what = first.prompt if num_sounds == 1 else f"{num_sounds} sounds"
-        self._progress.start(f"generate {what}", total)
+        self._what = f"generate {what}"
+        self._start(first.settings, max(first.best_of, num_sounds))
         try:
             yield
         finally:
             self._progress.finish()
+
+    def _start(self, settings: GenerateSettings, num_sounds: int) -> None:
+        steps = self._estimate.num_steps(settings)
+        batches = math.ceil(num_sounds / self._batch_size)
+        self._progress.start(self._what, None if is_open(settings) else steps * batches)
 
     def _each(self, batch: Sequence[SoundRequest]) -> list[ChosenSound | SoundgenError]:
         """Make the one sound of each request; one that cannot be used is drawn once more."""
@@ -161,6 +163,8 @@ class SoundDrawer:
                 self._progress.notice(
                     f"not enough memory for {size} sounds at once; going on with {self._batch_size}"
                 )
+                self._progress.finish()
+                self._start(batch[0].settings, len(batch) - len(made))
         return made
 
     def _attempt(

@@ -44,6 +44,11 @@ class Sound:
         """Length in seconds."""
         return len(self.samples) / self.sample_rate
 
+    @property
+    def waveform(self) -> Waveform:
+        """Samples `[1, T]` and their rate."""
+        return Waveform(self.samples[None], self.sample_rate)
+
     def loop(self, duration_s: float | None = None) -> Sound:
         """Return a seamless loop cut from this sound, which has to be longer than that.
 
@@ -74,7 +79,7 @@ class Sound:
     def _repr_html_(self) -> str:
         """Return a player, and a picture where matplotlib is there: what notebooks show."""
         return sound_html(
-            Waveform(self.samples[None], self.sample_rate),
+            self.waveform,
             self.prompt,
             f"seed {self.seed}, {self.duration_s:.2f} s",
             is_loop=self.seam is not None,
@@ -99,8 +104,7 @@ class Sound:
         is_loop = self.seam is not None
         if is_loop:
             check_loop_format(path)
-        waveform = Waveform(self.samples[None], self.sample_rate)
-        finished = finish(waveform, settings, is_loop=is_loop)
+        finished = finish(self.waveform, settings, is_loop=is_loop)
         making = {
             "prompt": self.prompt,
             "seed": self.seed,

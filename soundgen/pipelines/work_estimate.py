@@ -12,6 +12,7 @@ from itertools import groupby
 import torch
 
 from soundgen.audio.loop import surplus_s
+from soundgen.audio.splice import MAX_LAG_S
 from soundgen.pipelines.model import MAX_AUTO_S, Model
 from soundgen.pipelines.sound_request import BATCH_SIZE, GenerateSettings, SoundRequest
 from soundgen.pipelines.sound_source import source_duration_s
@@ -38,7 +39,7 @@ class WorkEstimate:
     def __init__(self, model: Model, requests: Sequence[SoundRequest], progress: Progress) -> None:
         self._model, self._progress = model, progress
         self._sound_s = sum(self._length_s(one.settings) * one.best_of for one in requests)
-        self._is_open = any(_is_open(request.settings) for request in requests)
+        self._is_open = any(is_open(request.settings) for request in requests)
         self._total = sum(
             self.num_steps(settings) * math.ceil(count / BATCH_SIZE)
             for settings, count in _runs(requests)
@@ -55,7 +56,11 @@ class WorkEstimate:
     def num_steps(self, settings: GenerateSettings) -> int:
         """Return the steps of a batch, the most there can be where the model ends a sound."""
         config = self._model.language_model.config
-        return math.ceil(self._length_s(settings) * config.frame_rate)
+        length_s = self._length_s(settings)
+        if settings.source is not None and settings.source.use == "continue":
+            length_s += MAX_LAG_S
+        frames = math.ceil(round(length_s * config.frame_rate, 6))
+        return frames + config.n_q - 1  # the delay pattern
 
     def step(self) -> None:
         """Count a step; say the estimate when enough are timed."""
@@ -117,7 +122,8 @@ def _spoken(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _is_open(settings: GenerateSettings) -> bool:
+def is_open(settings: GenerateSettings) -> bool:
+    """Tell whether the model decides where a sound ends."""
     varied = settings.source is not None and settings.source.use == "vary"
     return settings.duration_s is None and not varied
 

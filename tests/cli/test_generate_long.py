@@ -15,10 +15,10 @@ import soundfile
 from tests.conftest import RunSoundgen
 from tests.fixtures_model import TINY_LM, make_tiny_model
 
-# One sound without a limit, then eight with no more than so many bytes in addition; and one for
-# which there are none, asked of the library, since a program would not even load the model.
+# One sound without a limit; then eight, with hardly more memory than the one had. Last, one for
+# which there is none, asked of the library: the program would not even load the model.
 PROGRAM = """
-import resource, sys
+import gc, re, resource, sys
 from soundgen.cli import main
 
 def generate(*arguments):
@@ -29,14 +29,16 @@ def generate(*arguments):
     except SystemExit as end:
         print("exit", end.code, flush=True)
 
-def limit(room):
-    with open("/proc/self/statm") as file:
-        size = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + room, resource.RLIM_INFINITY))
+def limit(size, room):
+    gc.collect()
+    with open("/proc/self/status") as file:
+        found = re.search(size + r":\\s+(\\d+) kB", file.read())
+    bound = 1024 * int(found[1]) + room
+    resource.setrlimit(resource.RLIMIT_AS, (bound, resource.RLIM_INFINITY))
 
 model = sys.argv[1]
 generate("-o", "alone.wav")
-limit(240_000_000)
+limit("VmPeak", 45_000_000)
 generate("-n", "8", "-o", "out/")
 
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -47,7 +49,7 @@ from soundgen.pipelines.sound_request import GenerateSettings, SoundRequest
 from soundgen.progress import SilentProgress
 
 loaded = load_model(model, device="cpu")
-limit(1_000_000)
+limit("VmSize", 1_000_000)
 settings = GenerateSettings(duration_s=0.1)
 request = SoundRequest(prompt="hum", seed=1, output=Path("none.wav"), settings=settings)
 (failure,) = SoundDrawer(loaded, [request], SilentProgress()).draw([request])
@@ -72,7 +74,8 @@ def test_long_work_is_announced(soundgen: RunSoundgen, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_AS as Linux has it")
 def test_too_little_memory_means_a_smaller_batch(tmp_path: Path) -> None:
-    # A window of 100,000 steps: 6 MB for keys, values and times of each row.
+    # A window of 100,000 steps: 6 MB each for the keys and the values of a row, 13 MB for the times
+    # of a sound. How many rows there are depends on the processor; the times do not.
     wide = replace(TINY_LM, context_s=2000.0)
     model = make_tiny_model(tmp_path / "wide", lm=wide).path
     done = subprocess.run(
@@ -91,6 +94,6 @@ def test_too_little_memory_means_a_smaller_batch(tmp_path: Path) -> None:
     assert lines[10:] == ["exit 0", alone_too_large]
     said = re.findall(r"^not enough memory for (\d) sounds at once; going on with (\d)$",
                       done.stderr, re.MULTILINE)  # fmt: skip
-    assert said[0] == ("8", "4") and len(said) <= 3
+    assert said in ([("8", "4")], [("8", "4"), ("4", "2")], [("8", "4"), ("4", "2"), ("2", "1")])
     alone, among = (soundfile.read(tmp_path / name)[0] for name in ("alone.wav", "out/hum_1.wav"))
     np.testing.assert_array_equal(alone, among)

@@ -76,6 +76,10 @@ def test_a_variation_keeps_as_much_as_its_strength_says(model: Model, take: Wave
     # All new is a new sound of that length.
     (new,) = model.generate("a tone", seed=3, duration_s=LENGTH / 16_000)
     np.testing.assert_array_equal(made[1.0], new.samples)
+    (same,) = model.generate(
+        "a click", seed=9, origin=Variation(waveform=new.waveform, strength=0.0)
+    )
+    assert len(same.samples) == len(new.samples)
 
 
 def test_other_rates_and_channels_are_heard_as_mono(model: Model) -> None:

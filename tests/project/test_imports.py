@@ -55,6 +55,7 @@ def heavy_imports(*arguments: str, cwd: Path) -> list[str]:
         ["generate", ""],
         ["generate", "rain", "-d", "900"],
         ["generate", "rain", "-o", "rain.doc"],
+        ["generate", "rain", "--variation-of", "tone.wav", "-d", "2"],
         ["train", "codec", "--recipe", "tiny"],
         ["train", "codec", "--recipe", "none", "--data", "data", "--out", "new"],
         ["train", "codec", "--recipe", "tiny", "--data", "data", "--out", "taken"],
