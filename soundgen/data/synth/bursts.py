@@ -12,6 +12,7 @@ from soundgen.data.synth.signals import (
     decay,
     drift,
     far_away,
+    high_pass,
     low_pass,
     noise,
     phase_of,
@@ -31,7 +32,7 @@ def _blast(take: Take, num_samples: int, size: float) -> Samples:
     time = np.arange(num_samples) / 16000
     positive_s = 0.004 * size
     shock = (1 - time / positive_s) * np.exp(-time / positive_s)
-    bright = sloped(rng, num_samples, -1, 200, 6000) * decay(num_samples, 0.35 * size, 0.001)
+    bright = sloped(rng, num_samples, -1, 200, 6000) * decay(num_samples, 0.6 * size, 0.001)
     dark = low_pass(noise(rng, num_samples), 500 / size**0.5) * decay(num_samples, 1.2 * size, 0.01)
     hz = 45 + 90 / size * np.exp(-time / (0.06 * size))
     thump = np.sin(phase_of(hz, num_samples)) * decay(num_samples, 0.7 * size, 0.002)
@@ -67,12 +68,14 @@ def gunshot(take: Take) -> Samples:
         gap = 1 / take.between(8, 13)
         shots = list(np.arange(0.002, take.duration_s - 0.35, gap))
     for moment in shots:
-        piece = _blast(take, min(count, seconds(0.6)), size)
-        snap = sloped(rng, len(piece), 2, 1500, 7500) * decay(len(piece), 0.03, 0.0003)
-        add_at(total, piece + 0.8 * unit_peak(snap), seconds(moment), take.between(0.9, 1))
+        piece = high_pass(_blast(take, min(count, seconds(0.6)), size), 120, 1)
+        snap = sloped(rng, len(piece), 1, 500, 7500) * decay(len(piece), 0.06, 0.0003)
+        tail = sloped(rng, len(piece), -2, 200, 6000) * decay(len(piece), take.between(0.3, 0.8))
+        shot = 0.6 * piece + unit_peak(snap) + 0.45 * unit_peak(tail)
+        add_at(total, np.tanh(1.5 * shot), seconds(moment), take.between(0.9, 1))
     if take.has("distant"):
-        return far_away(rng, total, take.octaves(500, 900), 2.0)
-    total = room(rng, total, take.between(0.8, 1.6), take.between(0.25, 0.45), 2600)
+        return far_away(rng, total, take.octaves(900, 1800), 2.0)
+    total = room(rng, total, take.between(0.8, 1.6), take.between(0.2, 0.4), 4500)
     slap = seconds(take.between(0.12, 0.3))
     echo = low_pass(total, 1500, 1)
     add_at(total, echo[: max(0, count - slap)], slap, 0.15)
@@ -147,8 +150,14 @@ def splat(take: Take) -> Samples:
         x = np.linspace(0, 1, size)
         hz = take.octaves(300, 700) * (1 if big else 1.8) * 2 ** (take.between(0.5, 1.6) * x)
         squelch = swept_noise(rng, hz, 250) * np.sin(np.pi * x**0.5)
-        add_at(total, unit_peak(squelch), seconds(take.between(0.01, 0.4) * take.duration_s), 0.45)
-    return total
+        add_at(total, unit_peak(squelch), seconds(take.between(0.01, 0.4) * take.duration_s), 0.35)
+    # Strings of slime that snap.
+    snaps = np.zeros(count)
+    for at in arrivals(rng, count, 250 * np.exp(-5 * take.time / take.duration_s)):
+        snap = noise(rng, 40) * np.exp(-np.arange(40) / 8)
+        add_at(snaps, snap, int(at), take.octaves(0.1, 1))
+    wet = sloped(rng, count, -1, 600, 7000) * decay(count, take.duration_s, 0.005)
+    return 0.5 * total + 0.5 * unit_peak(snaps) + 0.35 * unit_peak(wet)
 
 
 KINDS = (

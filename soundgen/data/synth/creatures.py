@@ -57,9 +57,9 @@ def fly(take: Take) -> Samples:
         base = take.octaves(170, 230) if take.has("a fly") else take.octaves(110, 170)
         near = np.exp(0.7 * drift(rng, count, take.between(0.6, 1.4)))
         hz = base * np.exp(0.05 * drift(rng, count, 3) + 0.06 * np.log(near))
-        wings = pulses(phase_of(hz, count, rng), take.octaves(8, 25))
+        wings = pulses(phase_of(hz, count, rng), take.octaves(60, 220))
         wings -= wings.mean()
-        body = formants(wings, [(700, 400, 1.0), (2200, 900, 0.7), (4200, 1500, 0.3)]) + 0.4 * wings
+        body = formants(wings, [(900, 600, 0.7), (2200, 900, 1.0), (4200, 1500, 0.9)]) + 0.1 * wings
         total += (1.0 if number == 0 else take.octaves(0.2, 0.9)) * body * near
     return total + 0.01 * noise(rng, count)
 
@@ -71,7 +71,7 @@ def frogs(take: Take) -> Samples:
     one = take.has("a frog")
     for number in range(1 if one else int(rng.integers(5, 9))):
         low = take.has("deep")
-        base = take.octaves(330, 600) if low else take.octaves(1100, 2200)
+        base = take.octaves(550, 1000) if low else take.octaves(1500, 2700)
         rate = take.octaves(26, 55) if low else take.octaves(40, 90)
         length = take.between(0.2, 0.5) if low else take.between(0.08, 0.25)
         gap = take.between(0.3, 0.9)
@@ -80,15 +80,18 @@ def frogs(take: Take) -> Samples:
         while moment < take.duration_s - 0.08:
             size = seconds(length * take.between(0.85, 1.15))
             x = np.linspace(0, 1, size)
-            throat = pulses(phase_of(rate * (0.8 + 0.5 * x), size), 30)
+            throat = pulses(phase_of(rate * (0.8 + 0.5 * x), size), 60)
             croak = throat * (
                 noise(rng, size) * 0.5 + np.sin(phase_of(base * (0.9 + 0.2 * x), size))
             )
-            croak = formants(croak, [(base, 0.18 * base, 1.0), (2.3 * base, 0.3 * base, 0.45)])
+            croak = formants(
+                croak,
+                [(base, 0.18 * base, 1.0), (2.3 * base, 0.5 * base, 0.6), (3.4 * base, base, 0.3)],
+            )
             add_at(voice, croak * np.sin(np.pi * x**0.7) ** 0.6, seconds(moment))
             moment += length + gap * take.between(0.7, 1.4)
         total += (1.0 if number == 0 else take.octaves(0.15, 0.7)) * unit_peak(voice)
-    return room(rng, total, take.between(0.4, 1.0), take.between(0.1, 0.3), 3500)
+    return room(rng, total, take.between(0.3, 0.8), take.between(0.03, 0.15), 3500)
 
 
 def dog(take: Take) -> Samples:
@@ -107,8 +110,8 @@ def dog(take: Take) -> Samples:
         hz = base * (0.75 + 0.55 * np.sin(np.pi * x**0.6)) * np.exp(0.04 * drift(rng, size, 40))
         voice = pulses(phase_of(hz, size), 14) - 0.2 + 0.35 * noise(rng, size)
         opening = 0.8 + 0.4 * np.sin(np.pi * x.mean())
-        bark = formants(voice, [(650 * scale * opening, 180, 1.0), (1350 * scale, 250, 0.8),
-                                (2700 * scale, 450, 0.4)])  # fmt: skip
+        bark = formants(voice, [(650 * scale * opening, 180, 1.0), (1350 * scale, 250, 0.6),
+                                (2700 * scale, 450, 0.2)])  # fmt: skip
         add_at(total, bark * np.sin(np.pi * x**0.45) ** 0.8, seconds(moment), take.between(0.8, 1))
         moment += size / 16000 + take.between(0.12, 0.5)
     return room(rng, total, take.between(0.3, 0.8), take.between(0.1, 0.25))
@@ -119,15 +122,16 @@ def cat(take: Take) -> Samples:
     rng, count = take.rng, take.num_samples
     x = np.linspace(0, 1, count)
     base = take.octaves(600, 800) if take.has("kitten") else take.octaves(380, 540)
+    bend = take.between(0.3, 0.6)
     hz = (
         base
-        * (0.85 + 0.35 * np.sin(np.pi * x**0.7))
+        * (0.8 + bend * np.sin(np.pi * x**0.7))
         * (1 + 0.012 * np.sin(2 * np.pi * 6 * take.time))
     )
     phase = phase_of(hz, count)
     open_mouth = np.sin(np.pi * np.clip(1.1 * x, 0, 1)) ** 1.2
-    first = 500 + 900 * open_mouth
-    second = 2600 - 900 * open_mouth - 500 * x
+    first = 400 + 800 * open_mouth
+    second = 2500 - 900 * open_mouth - 500 * x
     total = np.zeros(count)
     for number in range(1, 15):
         at = number * hz
@@ -205,7 +209,7 @@ KINDS = (
         render=crickets,
         traits={
             "number": ("a cricket|a single cricket", "many crickets|crickets"),
-            "pace": ("slow|slowly", "fast|quickly"),
+            "pace": ("slow", "fast|quick"),
         },
         captions=("{number} chirping, {pace}", "{number} chirping at night",
                   "{pace} chirps of {number}"),

@@ -18,6 +18,7 @@ from soundgen.data.synth.signals import (
     modes,
     noise,
     phase_of,
+    pulses,
     room,
     seconds,
     strike,
@@ -85,9 +86,9 @@ def telephone(take: Take) -> Samples:
     ratios = np.array([1, 2.7, 3.9, 5.2])
     total = np.zeros(count)
     for gong, detune in zip(gongs, (1.0, 1.17), strict=True):
-        total += modes(gong, base * detune * ratios, [1.0, 0.7, 0.4, 0.3], [1, 0.7, 0.5, 0.3])
+        total += modes(gong, base * detune * ratios, [0.35, 0.25, 0.15, 0.1], [1, 0.7, 0.5, 0.3])
     rattle = band_pass(hits, 800, 5000, 1)
-    return room(rng, unit_rms(total) + 0.3 * unit_rms(rattle), 0.4, 0.12)
+    return room(rng, unit_rms(total) + 0.6 * unit_rms(rattle), 0.4, 0.12)
 
 
 def laser(take: Take) -> Samples:
@@ -164,7 +165,10 @@ def robot(take: Take) -> Samples:
         phase = phase_of(base * 2 ** (int(rng.integers(0, 5)) / 12), size)
         voice = harmonics(phase, [1 / k**0.5 for k in range(1, 30)], 1.3 * base)
         first, second = take.octaves(280, 850), take.octaves(900, 2400)
-        spoken = formants(voice, [(first, 80, 1), (second, 120, 0.8), (2900, 200, 0.4)])
+        spoken = formants(
+            voice, [(first, 80, 1), (second, 120, 0.8), (2900, 200, 0.5), (4800, 900, 0.4)]
+        )
+        spoken += 0.05 * low_pass(noise(rng, size), 6500) * pulses(phase, 5)
         spoken *= np.sin(np.pi * np.linspace(0, 1, size)) ** 0.3
         add_at(total, spoken, seconds(moment))
         moment += size / 16000 + take.between(0.01, 0.06)
@@ -221,9 +225,9 @@ KINDS = (
         name="alarm",
         category="alarm",
         render=alarm,
-        traits={"pace": ("slow|slowly", "fast|quickly"), "pitch": ("low|low pitched",
+        traits={"pace": ("slow", "fast|quick"), "pitch": ("low|low pitched",
                 "high|high pitched")},
-        captions=("{pitch} alarm beeping, {pace}", "{pace} alarm, {pitch} tone",
+        captions=("{pace} alarm beeping, {pitch}", "{pace} alarm, {pitch} tone",
                   "{pace} {pitch} alarm beeps"),
         tags=("alarm", "beep", "warning"),
         duration_s={"slow": (2, 5), "fast": (1, 4)},

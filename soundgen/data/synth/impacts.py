@@ -40,12 +40,16 @@ def blow(
     count = int(rng.integers(10, 18))
     hz = base * np.concatenate([[1.0], np.sort(rng.uniform(1.3, spread, count - 1))])
     t60_s = ring / (150 + hz) * rng.uniform(0.6, 1.4, count)
-    gain = rng.uniform(0.3, 1.0, count) * (base / hz) ** (0.7 if material == "wood" else 0.3)
+    gain = rng.uniform(0.3, 1.0, count) * (base / hz) ** (0.35 if material == "wood" else 0.05)
+    if material == "metal":
+        # Held, damped by what it lies on, or free.
+        t60_s *= take.octaves(0.12, 1.0)
     hit = strike(rng, num_samples, contact_s / max(0.3, loudness), rough)
     body = unit_peak(modes(hit, hz.tolist(), t60_s.tolist(), gain.tolist()))
-    # What the modes leave out: the short noise of the contact itself.
-    tick = band_pass(noise(rng, num_samples) * decay(num_samples, 0.012), 0.7 * base, 7000, 1)
-    share = {"stone": 0.5, "wood": 0.2, "plastic": 0.2}.get(material, 0.08)
+    # What the modes leave out: the short noise of the contact itself, and of all that shakes.
+    length_s = take.octaves(0.01, 0.12) if material in ("wood", "metal") else 0.015
+    tick = band_pass(noise(rng, num_samples) * decay(num_samples, length_s), 0.7 * base, 7000, 1)
+    share = {"stone": 0.5, "wood": 0.45, "plastic": 0.4}.get(material, 0.2)
     return loudness * (body + share * loudness * unit_peak(tick))
 
 
@@ -69,19 +73,26 @@ def knock(take: Take) -> Samples:
 
 
 def door_slam(take: Take) -> Samples:
-    """A frame that is hit: low modes, a burst of rattling latch, and the room that answers."""
+    """It swings, hits its frame (low modes, a burst of air), the latch falls, the room answers."""
     rng, count = take.rng, take.num_samples
-    base = take.octaves(55, 85) if take.has("heavy") else take.octaves(95, 150)
-    panel = base * np.array([1, 1.7, 2.4, 3.3, 4.6, 6.1, 8.3, 11.0, 14.5])
-    hit = strike(rng, count, 0.003, 0.6)
-    total = unit_peak(
-        modes(hit, panel.tolist(), (30 / (60 + panel)).tolist(), (base / panel).tolist())
-    )
-    total += 0.7 * unit_peak(low_pass(noise(rng, count), 1600, 1) * decay(count, 0.12))
-    for _ in range(int(rng.integers(1, 4))):
-        latch = blow(take, seconds(0.15), "metal", take.octaves(700, 1500), 0.5)
-        add_at(total, latch * decay(len(latch), 0.12), seconds(take.between(0.0, 0.07)), 0.3)
-    return room(rng, total, take.between(0.5, 1.2), take.between(0.2, 0.4), 1800)
+    heavy = take.has("heavy")
+    swing = take.between(0.03, 0.2)
+    at = seconds(swing)
+    x = np.clip(take.time / swing, 0, 1)
+    air = sloped(rng, count, -3, 100, 4000) * x**3 * (x < 1)
+    rest = count - at
+    base = take.octaves(60, 100) if heavy else take.octaves(110, 190)
+    panel = base * np.concatenate([[1.0], np.sort(rng.uniform(1.4, 30, 20))])
+    ring = modes(strike(rng, rest, 0.0015, 0.6), panel, 40 / (120 + panel), (base / panel) ** 0.4)
+    slap = sloped(rng, rest, -3, 80, 5500) * decay(rest, take.between(0.15, 0.4), 0.001)
+    hit = unit_peak(ring) + take.between(0.8, 1.3) * unit_peak(slap)
+    for _ in range(int(rng.integers(2, 5))):
+        latch = blow(take, seconds(0.15), "metal", take.octaves(900, 2200), 0.9)
+        later = seconds(take.between(0.0, 0.12))
+        add_at(hit, latch * decay(len(latch), 0.12), later, take.between(0.2, 0.6))
+    total = 0.12 * air
+    add_at(total, hit, at)
+    return room(rng, total, take.between(0.4, 1.0), take.between(0.15, 0.3), 3000)
 
 
 def creak(take: Take) -> Samples:
@@ -98,7 +109,7 @@ def creak(take: Take) -> Samples:
     at = 0.01
     while at < take.duration_s - 0.02:
         index = min(count - 1, seconds(at))
-        add_at(total, np.array([1.0, -0.6, 0.2]), index, take.octaves(0.4, 1))
+        add_at(total, np.array([0.3, 1.0, 0.3]), index, take.octaves(0.4, 1))
         at += take.between(0.75, 1.25) / force[index]
     panel = np.array([62.5, 125, 250, 395, 560, 790, 1050, 1500, 2200, 2900]) * take.octaves(
         0.8, 1.5
@@ -143,8 +154,8 @@ def stone(take: Take) -> Samples:
     for moment in moments:
         hit = blow(take, seconds(0.12), "stone", take.octaves(350, 1600), take.octaves(0.2, 1))
         add_at(total, hit, seconds(moment))
-    grit = sloped(rng, count, 0, 500, 5000) * decay(count, 1.6 * take.duration_s, 0.1)
-    return room(rng, total + 0.06 * grit, 0.6, 0.2, 3000)
+    grit = sloped(rng, count, -2, 60, 5000) * decay(count, 1.6 * take.duration_s, 0.1)
+    return room(rng, total + 0.025 * grit, 0.6, 0.2, 3000)
 
 
 # Partials of a church bell by their old names, from the hum on: (ratio, level, relative decay).
@@ -187,7 +198,7 @@ KINDS = (
         name="knock",
         category="door",
         render=knock,
-        traits={"strength": ("soft|gentle", "loud|hard"), "pace": ("slow|slowly", "fast|quick")},
+        traits={"strength": ("soft|gentle", "loud|hard"), "pace": ("slow", "fast|quick")},
         captions=("{strength}, {pace} knocking on a door", "{strength} knocks on a wooden door",
                   "{pace} knocking on a door", "someone knocks on a door, {strength} and {pace}"),
         tags=("door", "knock", "wood"),
@@ -210,7 +221,7 @@ KINDS = (
         name="door-creak",
         category="door",
         render=creak,
-        traits={"pace": ("slow|slowly", "quick|fast")},
+        traits={"pace": ("slow", "quick|fast")},
         captions=("a {pace} creak of a door", "{pace} creaking door", "old door creaking, {pace}",
                   "{pace} squeaky wooden door"),
         tags=("door", "creak", "wood"),

@@ -54,7 +54,7 @@ def beep(take: Take) -> Samples:
     """A sine, or nearly a square, with edges of a few milliseconds; one, two or three."""
     count = take.num_samples
     hz = take.pick("pitch", {"low": (280, 560), "high": (1500, 2800)})
-    times = {"one": 1, "two": 2, "three": 3}[take.traits["number"]]
+    times = {"one": 1, "double": 2, "triple": 3}[take.traits["number"]]
     part = count // times
     drive = take.octaves(0.3, 4)
     total = np.zeros(count)
@@ -103,7 +103,9 @@ def error(take: Take) -> Samples:
         tone = square(phase_of(hz, size), 0.4) + 0.6 * square(phase_of(1.06 * hz, size), 0.5)
         x = np.linspace(0, 1, size)
         add_at(
-            total, low_pass(tone, 2800) * np.clip(np.minimum(x, 1 - x) / 0.06, 0, 1), number * part
+            total,
+            low_pass(tone, take.octaves(3000, 7000)) * np.clip(np.minimum(x, 1 - x) / 0.06, 0, 1),
+            number * part,
         )
     return total
 
@@ -177,12 +179,12 @@ KINDS = (
         name="beep",
         category="beep",
         render=beep,
-        traits={"number": ("one|a single", "two|a double", "three|a triple"),
+        traits={"number": ("one|a single", "double|two-fold", "triple|three-fold"),
                 "pitch": ("low|low pitched", "high|high pitched")},
-        captions=("{number} {pitch} beep", "{pitch} beep, {number}",
+        captions=("{number} {pitch} beep", "{number} beep, {pitch}",
                   "{number} {pitch} electronic beep"),
         tags=("beep", "ui"),
-        duration_s={"one": (0.08, 0.4), "two": (0.25, 0.6), "three": (0.4, 0.9)},
+        duration_s={"one": (0.08, 0.4), "double": (0.25, 0.6), "triple": (0.4, 0.9)},
         fade_s=(0.003, 0.01),
     ),
     Kind(

@@ -52,7 +52,7 @@ def engine(take: Take) -> Samples:
         stroke = pulses(0.5 * phase * 2 + shift, take.octaves(12, 30))
         total += take.between(0.75, 1.1) * stroke * np.exp(0.12 * drift(rng, count, 12))
     load = hz / idle_hz
-    explosion = total * (1 + 0.5 * noise(rng, count))
+    explosion = total * (1 + 0.1 * noise(rng, count))
     pipe = take.octaves(60, 90) if take.has("a truck") else take.octaves(90, 150)
     exhaust = formants(
         explosion - explosion.mean(),
@@ -60,7 +60,8 @@ def engine(take: Take) -> Samples:
     )
     valves = high_pass(total * noise(rng, count), 1500) * load**0.5
     intake = low_pass(noise(rng, count), 900) * total
-    return unit_rms(exhaust) + 0.12 * unit_rms(valves) + 0.25 * unit_rms(intake)
+    chassis = unit_rms(low_pass(total - total.mean(), 120))
+    return unit_rms(exhaust) + 0.03 * unit_rms(valves) + 0.1 * unit_rms(intake) + 0.6 * chassis
 
 
 def helicopter(take: Take) -> Samples:
@@ -124,13 +125,13 @@ def steam_train(take: Take) -> Samples:
     puff = np.exp(-part * 5) * np.clip(part / 0.06, 0, 1) * accent
     steam = sloped(rng, count, -1, 300, 5500) * puff
     chest = low_pass(noise(rng, count), 300) * puff
-    rumble = sloped(rng, count, -5, 30, 250)
+    rumble = sloped(rng, count, -5, 30, 500)
     clack = np.zeros(count)
     for moment in np.arange(0.3, take.duration_s, 4.0 / per_s + 0.4):
         for later in (0.0, 0.11):
             hit = blow(take, seconds(0.2), "metal", 320, 0.5)
             add_at(clack, hit * decay(len(hit), 0.15), seconds(moment + later), 0.5)
-    return unit_rms(steam) + 0.8 * unit_rms(chest) + 0.4 * rumble + 0.25 * clack
+    return 0.7 * unit_rms(steam) + 1.1 * unit_rms(chest) + 0.7 * rumble + 0.25 * clack
 
 
 def drill(take: Take) -> Samples:
@@ -205,7 +206,7 @@ def jet(take: Take) -> Samples:
     high_up = take.has("distant")
     near = 1 / (1 + (along / (1.6 if high_up else 0.8)) ** 2)
     doppler = 1 - 0.22 * along / np.sqrt(along**2 + 0.5)
-    roar = sloped(rng, count, -3, 50, 600 if high_up else 1500)
+    roar = sloped(rng, count, -2, 60, 1000 if high_up else 3000)
     bright = sloped(rng, count, -1, 500, 1200 if high_up else 6000) * near
     whine = np.sin(phase_of(take.octaves(1500, 2600) * doppler, count)) * near
     total = (0.2 + near) * roar + 0.8 * bright + (0.02 if high_up else 0.12) * whine
@@ -254,8 +255,9 @@ KINDS = (
         name="clock",
         category="clock",
         render=clock,
-        traits={"pace": ("slow|slowly", "fast|quickly")},
-        captions=("{pace} ticking clock", "a clock ticking, {pace}", "{pace} tick tock of a clock"),
+        traits={"pace": ("slow", "fast|quick")},
+        captions=("{pace} ticking clock", "{pace} ticking of a clock",
+                  "{pace} tick tock of a clock"),
         tags=("clock", "tick"),
         duration_s={"slow": (3, 6), "fast": (1.5, 5)},
         level_db={"": 0},
@@ -265,7 +267,7 @@ KINDS = (
         name="fan",
         category="machine",
         render=fan,
-        traits={"pitch": ("low|deep|humming", "high|whirring")},
+        traits={"pitch": ("low|deep", "high|high pitched")},
         captions=("{pitch} fan running", "a {pitch} ventilator", "{pitch} hum of a fan"),
         tags=("fan", "motor", "hum"),
         duration_s={"": (3, 8)},
@@ -275,8 +277,8 @@ KINDS = (
         name="steam-train",
         category="train",
         render=steam_train,
-        traits={"pace": ("slow|slowly", "fast|quickly")},
-        captions=("{pace} steam train", "steam locomotive puffing {pace}",
+        traits={"pace": ("slow", "fast|quick")},
+        captions=("{pace} steam train", "{pace} puffing of a steam locomotive",
                   "a {pace} steam engine chuffing"),
         tags=("train", "steam"),
         duration_s={"": (4, 8)},
@@ -319,8 +321,8 @@ KINDS = (
         name="ratchet",
         category="machine",
         render=projector,
-        traits={"pace": ("slow|slowly", "fast|quickly")},
-        captions=("{pace} mechanical ratchet", "a machine clicking, {pace}",
+        traits={"pace": ("slow", "fast|quick")},
+        captions=("{pace} mechanical ratchet", "{pace} clicking of a machine",
                   "{pace} clicking gears"),
         tags=("machine", "clicking", "gears"),
         duration_s={"": (1.0, 3.5)},

@@ -9,6 +9,7 @@ from soundgen.data.synth.signals import (
     add_at,
     band_pass,
     decay,
+    low_pass,
     modes,
     noise,
     resonate,
@@ -48,13 +49,13 @@ def glass_break(take: Take) -> Samples:
     """A crack of noise, then shards: modes of small panes that fall and ring, ever fewer."""
     rng, count = take.rng, take.num_samples
     big = take.has("window")
-    crack = sloped(rng, count, 1, 700 if big else 1500, 7000) * decay(count, 0.25 if big else 0.12)
+    crack = sloped(rng, count, 0, 200 if big else 500, 7000) * decay(count, 0.6 if big else 0.25)
     total = 1.2 * unit_peak(crack)
-    number = int(rng.integers(45, 80) if big else rng.integers(18, 35))
+    number = int(rng.integers(120, 200) if big else rng.integers(40, 80))
     for moment in rng.exponential(0.22 * take.duration_s, number):
         if moment > take.duration_s - 0.1:
             continue
-        base = take.octaves(1600, 5000) if big else take.octaves(2400, 5600)
+        base = take.octaves(1100, 5000) if big else take.octaves(1800, 5600)
         hz = base * np.array([1, 1.42, 1.9])
         size = seconds(take.between(0.06, 0.18))
         hit = strike(rng, size, 0.0002)
@@ -118,7 +119,9 @@ def crumple(take: Take) -> Samples:
         add_at(total, snap, seconds(moment), float(0.2 + rng.pareto(2.2)))
         moment += float(rng.exponential(pace * (4 if rng.random() < 0.06 else 1)))
     sheet = band_pass(total, take.octaves(500, 900), 7200, 1)
-    return unit_rms(sheet) + 0.4 * unit_rms(resonate(total, take.octaves(1500, 3000), 900))
+    rubbing = sloped(rng, count, -1, 200, 6500) * low_pass(np.abs(sheet), 15, 1)
+    body = 0.5 * unit_rms(low_pass(total, 1500, 1))
+    return unit_rms(sheet) + body + take.between(0.4, 0.9) * unit_rms(rubbing)
 
 
 KINDS = (
@@ -139,7 +142,7 @@ KINDS = (
         category="glass",
         render=glass_break,
         traits={"object": ("a small bottle|a glass", "a window|a big window pane")},
-        captions=("{object} breaking", "{object} shatters", "shattering glass of {object}",
+        captions=("{object} breaking", "{object} shatters", "shattering of {object}",
                   "breaking glass, {object}"),
         tags=("glass", "breaking", "shatter"),
         duration_s={"a small bottle": (0.6, 1.2), "a window": (1.0, 2.2)},

@@ -12,6 +12,7 @@ from soundgen.data.synth.signals import (
     band_pass,
     decay,
     formants,
+    high_pass,
     low_pass,
     modes,
     noise,
@@ -50,7 +51,7 @@ def _loose_step(take: Take, surface: str, length_s: float) -> Samples:
     )
     ground = unit_peak(band_pass(ground + 0.1 * hits, low * 0.7, 7200, 1))
     thud = unit_peak(low_pass(noise(rng, count), 160) * push)
-    return ground + (0.5 if surface == "snow" else 0.25) * thud
+    return ground + (0.7 if surface == "snow" else 0.45) * thud
 
 
 def _hard_step(take: Take, surface: str, length_s: float) -> Samples:
@@ -71,7 +72,7 @@ def _hard_step(take: Take, surface: str, length_s: float) -> Samples:
                 band_pass(noise(rng, size), 700, 4000) * decay(size, 0.03)
             )
         elif surface == "metal":
-            step = blow(take, size, "metal", take.octaves(230, 420), 0.7)
+            step = blow(take, size, "metal", take.octaves(230, 420), 0.7) * decay(size, 0.25)
             step = unit_peak(step) + 0.3 * unit_peak(
                 low_pass(noise(rng, size), 200) * decay(size, 0.1)
             )
@@ -90,7 +91,11 @@ def _hard_step(take: Take, surface: str, length_s: float) -> Samples:
                 + unit_peak(heel)
                 + 0.4 * unit_peak(low_pass(noise(rng, size), 180) * decay(size, 0.09))
             )
-        add_at(total, step, seconds(moment), level)
+        # The sole rubs and rolls: a softer, longer noise than the contact.
+        sole = sloped(rng, len(step), -4, 60, 4500) * decay(
+            len(step), take.between(0.1, 0.22), 0.01
+        )
+        add_at(total, unit_peak(step) + 0.6 * unit_peak(sole), seconds(moment), level)
     return total
 
 
@@ -140,10 +145,10 @@ def dig(take: Take) -> Samples:
     moment = 0.003
     many = take.has("several times")
     while moment < take.duration_s - 0.25:
-        scoop = _loose_step(take, ground, take.between(0.22, 0.4))
+        scoop = high_pass(_loose_step(take, ground, take.between(0.22, 0.4)), 250, 1)
         thud = low_pass(noise(rng, seconds(0.2)), 280) * decay(seconds(0.2), 0.15, 0.002)
         add_at(total, scoop, seconds(moment), take.between(0.7, 1))
-        add_at(total, unit_peak(thud), seconds(moment), 0.6)
+        add_at(total, unit_peak(thud), seconds(moment), 0.25)
         if not many:
             break
         moment += take.between(0.55, 0.9)
@@ -159,9 +164,11 @@ def punch(take: Take) -> Samples:
     thump = np.sin(2 * np.pi * np.cumsum(hz) / 16000) * decay(
         count, take.between(0.15, 0.25), 0.002
     )
-    slap = sloped(rng, count, -2, 300, 5000 if hard else 1200) * decay(count, 0.08, 0.001)
+    slap = sloped(rng, count, -2, 300, 5000 if hard else 1200) * decay(
+        count, take.between(0.08, 0.2), 0.001
+    )
     crack = sloped(rng, count, 0, 1200, 6500) * decay(count, 0.03, 0.0005)
-    total = thump + (0.7 if hard else 0.35) * unit_peak(slap)
+    total = 0.8 * thump + (1.0 if hard else 0.5) * unit_peak(slap)
     if hard:
         total += 0.45 * unit_peak(crack)
     return total
@@ -187,8 +194,8 @@ KINDS = (
         name="typing",
         category="keys",
         render=typing,
-        traits={"pace": ("slow|slowly", "fast|quickly")},
-        captions=("{pace} typing on a keyboard", "{pace} keyboard typing", "typing {pace}"),
+        traits={"pace": ("slow", "fast|quick")},
+        captions=("{pace} typing on a keyboard", "{pace} keyboard typing", "{pace} typing"),
         tags=("keyboard", "typing"),
         duration_s={"": (1.5, 4)},
         fade_s=(0.001, 0.03),

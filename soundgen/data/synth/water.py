@@ -7,7 +7,6 @@ import numpy as np
 from soundgen.data.synth.kind import Kind, Samples, Take
 from soundgen.data.synth.signals import (
     add_at,
-    band_pass,
     bubbles,
     damped,
     decay,
@@ -32,8 +31,8 @@ def waves(take: Take) -> Samples:
     rough = take.has("rough")
     period_s = take.between(3.0, 4.5) if rough else take.between(4.0, 6.5)
     deep = sloped(rng, count, -4, 40, 500 if rough else 350)
-    body = sloped(rng, count, -2, 150, 2500)
-    foam = sloped(rng, count, 1, 900, 6500)
+    body = sloped(rng, count, -2, 80, 4000)
+    foam = sloped(rng, count, -1, 600, 5500)
     total = (0.5 if rough else 0.25) * deep * np.exp(0.3 * drift(rng, count, 0.5))
     moment = -take.between(0.0, 0.9) * period_s
     while moment < take.duration_s:
@@ -58,8 +57,8 @@ def stream(take: Take) -> Samples:
     flow = np.exp(0.35 * drift(rng, count, 2.0))
     per_s = take.pick("size", {"small": (60, 140), "large": (350, 600)})
     drops = bubbles(rng, count, per_s * flow, 0.7 if small else 1.0, 4.5 if small else 9.0)
-    bed = sloped(rng, count, -3, 250, 3500) * flow
-    return unit_rms(drops) + (take.between(0.1, 0.25) if small else take.between(0.7, 1.3)) * bed
+    bed = sloped(rng, count, -1, 300, 6500) * flow
+    return unit_rms(drops) + (take.between(0.4, 0.8) if small else take.between(1.0, 1.8)) * bed
 
 
 def bubbling(take: Take) -> Samples:
@@ -72,8 +71,11 @@ def bubbling(take: Take) -> Samples:
     # Someone always begins at once; Poisson alone may begin with nothing.
     first = 3000 / take.octaves(low, high)
     add_at(drops, damped(np.array([first]), np.array([0.08]), np.array([high**0.8]), 0.1)[0], 80)
-    muffled = low_pass(drops, 2500 if high > 5 else 6000, 1)
-    return muffled + 0.01 * noise(rng, count) * float(np.abs(muffled).max()) * 0.1
+    muffled = low_pass(drops, 3000 if high > 5 else 6000, 1)
+    # The surface that they break through splashes and rumbles as much as they do.
+    stir = low_pass(np.abs(drops), 12, 1)
+    wash = sloped(rng, count, -4, 40, 3500) * (0.3 * float(stir.mean()) + stir)
+    return muffled + take.between(0.4, 0.9) * wash
 
 
 def drips(take: Take) -> Samples:
@@ -105,15 +107,15 @@ def splash(take: Take) -> Samples:
         count, take.between(0.25, 0.5) if big else take.between(0.08, 0.2), 0.004
     )
     spray_s = take.duration_s * take.between(0.6, 0.9)
-    spray = sloped(rng, count, 1, 1200, 6500) * decay(count, spray_s, 0.04)
+    spray = sloped(rng, count, -2, 200, 5500) * decay(count, 2.5 * spray_s, 0.06)
     spray *= np.exp(0.5 * drift(rng, count, 25))
     falling = np.exp(-take.time * 3.5 / take.duration_s)
-    drops = bubbles(rng, count, (250 if big else 120) * falling, 0.8, 7.0 if big else 3.0)
+    drops = bubbles(rng, count, (500 if big else 250) * falling, 0.8, 7.0 if big else 3.0)
     cavity = damped(
         np.array([take.octaves(110, 220) if big else take.octaves(350, 700)]),
         np.array([0.3 if big else 0.12]), np.array([0.8 if big else 0.4]), 0.08,
     )[0]  # fmt: skip
-    total = 1.0 * slap + 0.35 * spray + 0.5 * unit_rms(drops) * np.sqrt(falling)
+    total = 1.3 * slap + 0.6 * spray + 0.3 * unit_rms(drops) * np.sqrt(falling)
     add_at(total, cavity, seconds(0.03))
     return total
 
@@ -128,8 +130,8 @@ def pouring(take: Take) -> Samples:
     height = take.between(0.09, 0.13) if glass else take.between(0.22, 0.32)
     left = height * (1 - take.between(0.6, 0.85) * take.time / take.duration_s)
     jet = unit_rms(bubbles(rng, count, take.octaves(120, 300), 0.8, 4.0 if glass else 8.0))
-    jet += 0.6 * sloped(rng, count, -1, 300, 5500) * np.exp(0.3 * drift(rng, count, 8))
-    total = 0.4 * jet
+    jet += 0.7 * sloped(rng, count, -2, 200, 5000) * np.exp(0.3 * drift(rng, count, 8))
+    total = 0.8 * jet
     # A filter that moves: slices of 50 ms, each through its own resonance, crossfaded.
     hop = seconds(0.05)
     window = np.hanning(2 * hop + 1)[:-1]
@@ -141,7 +143,7 @@ def pouring(take: Take) -> Samples:
         for number in (1, 3, 5):
             if base * number < 7000:
                 tone = resonate(piece, base * number, 0.05 * base * number)
-                add_at(rung, tone, start, 2.5 / number)
+                add_at(rung, tone, start, 1.8 / number)
     return total + rung[hop : hop + count]
 
 
@@ -151,8 +153,10 @@ def underwater(take: Take) -> Samples:
     rumble = low_pass(sloped(rng, count, -4, 30, 300), take.octaves(250, 500), 1)
     per_s = take.pick("number", {"a few": (2, 5), "many": (15, 40)})
     rush = np.exp(1.0 * drift(rng, count, 0.8))
-    drops = low_pass(bubbles(rng, count, per_s * rush, 2.5, 10.0), take.octaves(800, 1500))
-    return unit_rms(rumble) + 6 * take.between(0.5, 1.0) * unit_peak(drops)
+    drops = low_pass(bubbles(rng, count, per_s * rush, 2.5, 10.0), take.octaves(1500, 2800))
+    wash = sloped(rng, count, -3, 200, 2500)
+    mixed = 0.35 * unit_rms(rumble) + take.between(0.1, 0.25) * wash
+    return mixed + take.between(5, 9) * unit_peak(drops)
 
 
 def rain_gutter(take: Take) -> Samples:
@@ -160,13 +164,14 @@ def rain_gutter(take: Take) -> Samples:
     rng, count = take.rng, take.num_samples
     per_s = take.pick("strength", {"trickling": (20, 45), "gushing": (200, 400)})
     flow = bubbles(rng, count, per_s * np.exp(0.5 * drift(rng, count, 2)), 1.0, 5.0)
-    flow = unit_rms(flow) + 0.3 * band_pass(noise(rng, count), 500, 4000)
+    splashing = sloped(rng, count, 0, 300, 7000) * np.exp(0.3 * drift(rng, count, 6))
+    flow = unit_rms(flow) + 0.8 * splashing
     base = take.octaves(180, 420)
     tube = sum(
-        (resonate(flow, base * (2 * k + 1), 60 + 20 * k) / (1 + 0.5 * k) for k in range(6)),
+        (resonate(flow, base * (2 * k + 1), 150 + 60 * k) / (1 + 0.5 * k) for k in range(6)),
         start=np.zeros(count),
     )
-    return unit_rms(tube) + 0.3 * flow
+    return unit_rms(tube) + take.between(0.6, 1.2) * flow
 
 
 KINDS = (
@@ -209,7 +214,7 @@ KINDS = (
         name="drips",
         category="water",
         render=drips,
-        traits={"pace": ("slow|slowly", "fast|quick"), "place": ("a sink", "a cave")},
+        traits={"pace": ("slow", "fast|quick"), "place": ("a sink", "a cave")},
         captions=("{pace} water drips in {place}", "{pace} dripping water",
                   "water drops dripping in {place}", "{pace} dripping in {place}"),
         tags=("drip", "drops", "water"),
@@ -222,7 +227,7 @@ KINDS = (
         render=splash,
         traits={"size": ("small|little", "big|large")},
         captions=("a {size} splash in water", "{size} water splash", "a {size} splash",
-                  "something {size} splashes into water"),
+                  "{size} splash into water"),
         tags=("splash", "water"),
         duration_s={"small": (0.5, 1.0), "big": (1.0, 2.2)},
         level_db={"small": -7},

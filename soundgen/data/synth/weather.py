@@ -20,6 +20,7 @@ from soundgen.data.synth.signals import (
     seconds,
     sloped,
     swept_noise,
+    unit_peak,
     unit_rms,
 )
 
@@ -40,8 +41,8 @@ def rain(take: Take) -> Samples:
     """
     rng, count = take.rng, take.num_samples
     low, high, t60_s, level = _SURFACES[take.traits["surface"]]
-    per_s = take.pick("strength", {"light": (25, 80), "steady": (150, 400), "heavy": (800, 1800)})
-    hiss = take.pick("strength", {"light": (0.1, 0.25), "steady": (0.6, 1), "heavy": (1.5, 2.5)})
+    per_s = take.pick("strength", {"light": (40, 110), "steady": (180, 450), "heavy": (800, 1800)})
+    hiss = take.pick("strength", {"light": (0.6, 1.0), "steady": (1.0, 1.6), "heavy": (2.0, 3.0)})
     swell = np.exp(0.15 * drift(rng, count, 0.6))
     onsets = arrivals(rng, count, per_s * swell)
     size = rng.lognormal(0, 0.8, len(onsets))
@@ -53,8 +54,8 @@ def rain(take: Take) -> Samples:
     np.add.at(clicks, onsets, size * rng.choice((-1.0, 1.0), len(onsets)))
     drops += band_pass(clicks, low, min(7500, 1.6 * high))
     # Heavier rain has larger drops, and those are lower.
-    slope = take.pick("strength", {"light": (2, 3), "steady": (0.5, 1.5), "heavy": (0.1, 0.5)})
-    bed = sloped(rng, count, slope, 350, 7000 if low > 800 else 3500) * swell
+    slope = take.pick("strength", {"light": (0.8, 1.4), "steady": (0.4, 0.9), "heavy": (0.1, 0.4)})
+    bed = sloped(rng, count, slope - 1, 70, 7500 if low > 800 else 5000) * swell
     return level * unit_rms(drops) + hiss * bed
 
 
@@ -67,9 +68,11 @@ def hail(take: Take) -> Samples:
     np.add.at(blows, onsets, rng.lognormal(0, 0.7, len(onsets)))
     surface = take.traits["surface"]
     base, t60_s = {"a car roof": (240, 0.16), "a wooden roof": (350, 0.05)}[surface]
-    hz = base * np.sort(rng.uniform(1, 14, 14))
-    body = modes(low_pass(blows, 3500, 1), hz, t60_s * rng.uniform(0.4, 1, 14), 300 / hz)
-    return unit_rms(body) + take.between(0.1, 0.3) * sloped(rng, count, 0, 800, 6000)
+    hz = base * np.sort(rng.uniform(1, 24, 28))
+    body = modes(low_pass(blows, 3500, 1), hz, t60_s * rng.uniform(0.2, 0.6, 28), (300 / hz) ** 0.6)
+    ticks = band_pass(blows, 1500, 7000, 1)
+    bed = sloped(rng, count, -1, 80, 7000)
+    return unit_rms(body) + 0.6 * unit_rms(ticks) + take.between(0.4, 0.9) * bed
 
 
 def wind(take: Take) -> Samples:
@@ -104,33 +107,35 @@ def thunder(take: Take) -> Samples:
     """
     rng, count = take.rng, take.num_samples
     near = take.has("near")
-    start = seconds(take.between(0.02, 0.1 if near else 0.5))
-    time = np.maximum(take.time - start / 16000, 0)
-    length = take.duration_s
-    swells = np.exp(0.9 * drift(rng, count, take.between(0.7, 1.6)))
-    rate = np.where(take.time * 16000 >= start, swells * np.exp(-time * 3.0 / length), 0)
-    rumble = np.zeros(count)
-    onsets = arrivals(rng, count, take.octaves(25, 60) * rate)
-    if not len(onsets):
-        onsets = np.array([start])
-    width = seconds(take.octaves(0.012, 0.03))
-    wave = np.linspace(1, -1, width)
-    strength = rng.lognormal(0, 0.8, len(onsets)) * np.exp(-time[onsets] * 2.0 / length)
-    np.add.at(rumble, onsets, strength)
-    rumble = np.convolve(rumble, wave)[:count]
-    rolled = unit_rms(low_pass(rumble, take.octaves(140, 300) if near else take.octaves(70, 130)))
-    rolled *= np.exp(0.5 * drift(rng, count, 6))
+    start = take.between(0.02, 0.1 if near else 0.6)
+    since = np.maximum(take.time - start, 0)
+    struck = take.time >= start
+    fading = np.where(struck, np.exp(-since * take.between(1.6, 2.6) / take.duration_s), 0)
+    fading *= np.minimum(1, since / (0.01 if near else take.between(0.1, 0.5)))
+    # Branches of the channel lie at all distances: their N-waves come in swells.
+    swells = np.exp(0.8 * drift(rng, count, take.between(0.8, 1.8)) + 0.35 * drift(rng, count, 8))
+    onsets = arrivals(rng, count, take.octaves(60, 140) * swells * fading)
+    hits = np.zeros(count)
+    np.add.at(hits, onsets, rng.lognormal(0, 0.8, len(onsets)) * fading[onsets])
+    width = seconds(take.octaves(0.006, 0.02))
+    waves = np.convolve(hits, np.linspace(1, -1, width))[:count]
+    edge = take.octaves(500, 1100) if near else take.octaves(180, 380)
+    air = sloped(rng, count, -4, 35, edge) * swells * fading
+    total = unit_rms(air) + 0.8 * unit_rms(low_pass(waves, edge))
+    # As it goes on, what arrives comes from farther away: darker.
+    darker = low_pass(total, 0.35 * edge)
+    part = np.minimum(1, since / (0.7 * take.duration_s))
+    total = total * (1 - part) + 1.2 * darker * part
     if near:
+        steep = take.octaves(0.12, 0.45)
+        burst = arrivals(rng, count, 700 * np.where(struck, np.exp(-since / steep), 0))
         crack = np.zeros(count)
-        steep = take.octaves(0.08, 0.3)
-        burst = arrivals(rng, count, 900 * np.where(time > 0, np.exp(-time / steep), 0))
-        np.add.at(crack, burst, rng.lognormal(0, 1.1, len(burst)))
-        tear = low_pass(crack, 3200, 1) + 0.8 * low_pass(noise(rng, count), 1800) * np.exp(
-            -time / steep
-        ) * (time > 0)
-        tail = room(rng, unit_rms(tear), 2.5, take.between(0.5, 0.9), 900)
-        return 0.7 * rolled + take.between(1.3, 2.2) * tail
-    return rolled + 0.12 * unit_rms(low_pass(noise(rng, count), 350) * rate)
+        np.add.at(crack, burst, rng.lognormal(0, 1.1, len(burst)) * rng.choice((-1, 1), len(burst)))
+        tear = unit_peak(low_pass(crack, 3500, 1))
+        tear += 0.5 * sloped(rng, count, -3, 100, 4500) * np.exp(-since / steep) * struck * 0.4
+        total += take.between(2.0, 3.5) * room(rng, tear, 2.0, 0.3, 1500)
+    # Thunder comes with a storm.
+    return total + take.octaves(0.01, 0.08) * sloped(rng, count, -2, 60, 6500)
 
 
 def fire(take: Take) -> Samples:
