@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,7 +126,7 @@ def synth(
         check_space(data, round(seconds * _BYTES_A_SECOND) + len(missing) * _BYTES_A_CLIP)
         enough = 1 + int(seconds / _SECONDS_WORTH_A_PROCESS)
         progress.start("making sounds", len(missing))
-        with closing(run_jobs(make_clip, missing, min(jobs or default_jobs(), enough))) as results:
+        with closing(_made(missing, min(jobs or default_jobs(), enough))) as results:
             for job, made in results:
                 if made is None:
                     raise OutputError(
@@ -138,6 +138,17 @@ def synth(
                 progress.advance()
         progress.finish()
         return _finish(data, seed, wanted, done, len(missing))
+
+
+def _made(
+    jobs: Sequence[ClipJob], num_processes: int
+) -> Generator[tuple[ClipJob, MadeClip | None]]:
+    """Yield each clip as it is written; a single process is this one."""
+    if num_processes > 1:
+        yield from run_jobs(make_clip, jobs, num_processes)
+    else:
+        for job in jobs:
+            yield job, make_clip(job)
 
 
 def make_clip(job: ClipJob) -> MadeClip:

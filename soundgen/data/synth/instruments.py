@@ -95,7 +95,8 @@ def pluck(take: Take) -> Samples:
     burst = np.zeros(count)
     burst[:period] = rng.uniform(-1, 1, period)
     steel = take.has("steel")
-    burst = low_pass(burst, 6500 if steel else take.octaves(1200, 2200), 1)
+    # Thick strings are stiff: they swallow what is high beside their pitch.
+    burst = low_pass(burst, min(6500, hz * (take.between(20, 30) if steel else 9)), 1)
     place = max(1, int(period * take.between(0.1, 0.3)))
     burst[place:] -= burst[:-place]
     t60_s = take.octaves(1.8, 4.0) if steel else take.octaves(0.9, 2.0)

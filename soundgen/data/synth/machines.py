@@ -260,7 +260,6 @@ KINDS = (
                   "{pace} tick tock of a clock"),
         tags=("clock", "tick"),
         duration_s={"slow": (3, 6), "fast": (1.5, 5)},
-        level_db={"": 0},
         fade_s=(0.001, 0.03),
     ),
     Kind(

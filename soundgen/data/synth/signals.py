@@ -203,10 +203,14 @@ def harmonics(phase: Samples, gain: Sequence[float], highest_hz: float) -> Sampl
         gain: One for each harmonic from the first.
         highest_hz: Highest frequency of the fundamental.
     """
+    # sin(n x) = 2 cos(x) sin((n - 1) x) - sin((n - 2) x): a tenth of the time of a sine.
+    this, before, twice = np.sin(phase), np.zeros_like(phase), 2 * np.cos(phase)
     total = np.zeros_like(phase)
     for number, level in enumerate(gain, start=1):
-        if number * highest_hz < 7500 and level:
-            total += level * np.sin(number * phase)
+        if number * highest_hz >= 7500:
+            break
+        total += level * this
+        this, before = twice * this - before, this
     return total
 
 
@@ -264,6 +268,23 @@ def damped(hz: Samples, t60_s: Samples, gain: Samples, rise: float = 0.0) -> Sam
     return grains
 
 
+def scatter_damped(
+    num_samples: int,
+    onsets: NDArray[np.int64],
+    hz: Samples,
+    t60_s: Samples,
+    gain: Samples,
+    rise: float = 0.0,
+) -> Samples:
+    """Add up damped sines that begin at `onsets`; the rest is as in `damped`."""
+    total = np.zeros(num_samples)
+    # Grains are as long as the longest of them: like with like is a fraction of the work.
+    for some in np.array_split(np.argsort(t60_s), 5):
+        grains = damped(hz[some], t60_s[some], gain[some], rise)
+        total += scatter(num_samples, onsets[some], grains)
+    return total
+
+
 def bubbles(
     rng: Rng, num_samples: int, per_s: Samples | float, low_mm: float, high_mm: float
 ) -> Samples:
@@ -284,12 +305,7 @@ def bubbles(
     rate = 0.13 / radius + 0.0072 * radius**-1.5
     gain = (radius * 1000) ** 0.8 * rng.random(len(onsets)) ** 2
     rise = float(rng.uniform(0.05, 0.2))
-    total = np.zeros(num_samples)
-    # Grains are as long as the longest of them: like with like is a fraction of the work.
-    for some in np.array_split(np.argsort(radius), 5):
-        grains = damped(3 / radius[some], _LOG_1000 / rate[some], gain[some], rise)
-        total += scatter(num_samples, onsets[some], grains)
-    return total
+    return scatter_damped(num_samples, onsets, 3 / radius, _LOG_1000 / rate, gain, rise)
 
 
 def add_at(total: Samples, piece: Samples, at: int, gain: float = 1.0) -> None:

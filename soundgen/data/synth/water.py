@@ -57,7 +57,7 @@ def stream(take: Take) -> Samples:
     flow = np.exp(0.35 * drift(rng, count, 2.0))
     per_s = take.pick("size", {"small": (60, 140), "large": (350, 600)})
     drops = bubbles(rng, count, per_s * flow, 0.7 if small else 1.0, 4.5 if small else 9.0)
-    bed = sloped(rng, count, -1, 300, 6500) * flow
+    bed = sloped(rng, count, -1 if small else -3, 300 if small else 150, 6500) * flow
     return unit_rms(drops) + (take.between(0.4, 0.8) if small else take.between(1.0, 1.8)) * bed
 
 

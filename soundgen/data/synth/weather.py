@@ -10,13 +10,12 @@ from soundgen.data.synth.signals import (
     arrivals,
     band_pass,
     coloured,
-    damped,
     drift,
     low_pass,
     modes,
     noise,
     room,
-    scatter,
+    scatter_damped,
     seconds,
     sloped,
     swept_noise,
@@ -48,7 +47,7 @@ def rain(take: Take) -> Samples:
     size = rng.lognormal(0, 0.8, len(onsets))
     pitch = low * (high / low) ** rng.random(len(onsets)) / (0.7 + 0.3 * size)
     decays = t60_s * rng.uniform(0.5, 1.5, len(onsets))
-    drops = scatter(count, onsets, damped(pitch, decays, size))
+    drops = scatter_damped(count, onsets, pitch, decays, size)
     # The skin of the drop tears within a millisecond: a click of noise before it rings.
     clicks = np.zeros(count)
     np.add.at(clicks, onsets, size * rng.choice((-1.0, 1.0), len(onsets)))
@@ -121,7 +120,7 @@ def thunder(take: Take) -> Samples:
     waves = np.convolve(hits, np.linspace(1, -1, width))[:count]
     edge = take.octaves(500, 1100) if near else take.octaves(180, 380)
     air = sloped(rng, count, -4, 35, edge) * swells * fading
-    total = unit_rms(air) + 0.8 * unit_rms(low_pass(waves, edge))
+    total: Samples = unit_rms(air) + 0.8 * unit_rms(low_pass(waves, edge))
     # As it goes on, what arrives comes from farther away: darker.
     darker = low_pass(total, 0.35 * edge)
     part = np.minimum(1, since / (0.7 * take.duration_s))
@@ -132,10 +131,12 @@ def thunder(take: Take) -> Samples:
         crack = np.zeros(count)
         np.add.at(crack, burst, rng.lognormal(0, 1.1, len(burst)) * rng.choice((-1, 1), len(burst)))
         tear = unit_peak(low_pass(crack, 3500, 1))
-        tear += 0.5 * sloped(rng, count, -3, 100, 4500) * np.exp(-since / steep) * struck * 0.4
-        total += take.between(2.0, 3.5) * room(rng, tear, 2.0, 0.3, 1500)
+        tear += 0.5 * sloped(rng, count, -3, 100, 4500) * np.exp(-since / steep) * struck
+        total = total + take.between(2.0, 3.5) * room(rng, tear, 2.0, 0.3, 1500)
     # Thunder comes with a storm.
-    return total + take.octaves(0.01, 0.08) * sloped(rng, count, -2, 60, 6500)
+    storm = take.octaves(0.01, 0.05) if near else take.octaves(0.002, 0.012)
+    total += storm * sloped(rng, count, -2, 60, 6500)
+    return total
 
 
 def fire(take: Take) -> Samples:
