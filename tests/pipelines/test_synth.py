@@ -38,14 +38,14 @@ def make(data: Path, minutes: float = 0.5, **options: Any) -> SynthReport:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All kinds, six minutes, by one process."""
+    """All kinds, four minutes, by one process."""
     data = tmp_path_factory.mktemp("synth") / "data"
-    synth(data=data, hours=0.1, seed=1, jobs=1)
+    synth(data=data, hours=0.07, seed=1, jobs=1)
     return data
 
 
 def test_the_number_of_processes_does_not_matter(corpus: Path, tmp_path: Path) -> None:
-    synth(data=tmp_path / "again", hours=0.1, seed=1, jobs=3)
+    synth(data=tmp_path / "again", hours=0.07, seed=1, jobs=3)
     assert files_below(tmp_path / "again") == files_below(corpus)
 
 
@@ -53,7 +53,7 @@ def test_is_a_dataset_as_prepare_writes_it(corpus: Path) -> None:
     found = verify_dataset(corpus)
     assert not found.problems
     clips = read_manifest(corpus)
-    assert found.hours == pytest.approx(0.1, abs=0.003) and found.hours >= 0.0999
+    assert found.hours == pytest.approx(0.07, abs=0.003) and found.hours >= 0.0699
     stats = dataset_stats(corpus)
     assert list(stats.licenses) == ["CC0-1.0"]
     assert {"rain", "bell", "footsteps", "laser", "ui click"} <= set(stats.categories)

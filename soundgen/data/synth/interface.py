@@ -179,7 +179,7 @@ KINDS = (
         name="beep",
         category="beep",
         render=beep,
-        traits={"number": ("one|a single", "double|two-fold", "triple|three-fold"),
+        traits={"number": ("one|a single", "double", "triple"),
                 "pitch": ("low|low pitched", "high|high pitched")},
         captions=("{number} {pitch} beep", "{number} beep, {pitch}",
                   "{number} {pitch} electronic beep"),

@@ -49,10 +49,10 @@ def engine(take: Take) -> Samples:
     for cylinder in range(4):
         # One power stroke every two turns; each cylinder a little off its place and its level.
         shift = 2 * np.pi * (cylinder / 4 + take.between(-0.02, 0.02))
-        stroke = pulses(0.5 * phase * 2 + shift, take.octaves(12, 30))
+        stroke = pulses(phase + shift, take.octaves(90, 300))
         total += take.between(0.75, 1.1) * stroke * np.exp(0.12 * drift(rng, count, 12))
     load = hz / idle_hz
-    explosion = total * (1 + 0.1 * noise(rng, count))
+    explosion = total * (1 + 0.3 * noise(rng, count))
     pipe = take.octaves(60, 90) if take.has("a truck") else take.octaves(90, 150)
     exhaust = formants(
         explosion - explosion.mean(),
@@ -61,7 +61,7 @@ def engine(take: Take) -> Samples:
     valves = high_pass(total * noise(rng, count), 1500) * load**0.5
     intake = low_pass(noise(rng, count), 900) * total
     chassis = unit_rms(low_pass(total - total.mean(), 120))
-    return unit_rms(exhaust) + 0.03 * unit_rms(valves) + 0.1 * unit_rms(intake) + 0.6 * chassis
+    return unit_rms(exhaust) + 0.05 * unit_rms(valves) + 0.15 * unit_rms(intake) + 0.3 * chassis
 
 
 def helicopter(take: Take) -> Samples:
@@ -231,7 +231,7 @@ KINDS = (
         name="helicopter",
         category="plane",
         render=helicopter,
-        traits={"distance": ("near|close|low flying", "distant|far away")},
+        traits={"distance": ("near|close|low", "distant|far away")},
         captions=("a {distance} helicopter", "{distance} helicopter flying",
                   "rotor of a {distance} helicopter"),
         tags=("helicopter", "rotor"),
@@ -287,7 +287,7 @@ KINDS = (
         name="drill",
         category="tool",
         render=drill,
-        traits={"pitch": ("low|slow", "high|fast")},
+        traits={"pitch": ("low", "high")},
         captions=("electric drill, {pitch} speed", "{pitch} pitched drill",
                   "a drill running at {pitch} speed"),
         tags=("drill", "tool", "motor"),

@@ -32,6 +32,13 @@ _LOOSE = {
     "leaves": (1800, 7000, 110, 1.3),
 }
 
+# Time from one step to the next, s.
+_PACES = {
+    "slow footsteps": (0.65, 0.85),
+    "fast footsteps": (0.27, 0.36),
+    "a single footstep": (9, 10),
+}
+
 
 def _loose_step(take: Take, surface: str, length_s: float) -> Samples:
     """Make a step on grains: collisions that the pressure of the foot sets off (Cook 1997)."""
@@ -103,7 +110,7 @@ def footsteps(take: Take) -> Samples:
     """Heel and toe on grains (PhISEM, Cook 1997) or on a floor that rings (Farnell 2010)."""
     rng, count = take.rng, take.num_samples
     surface = take.traits["surface"]
-    gap_s = take.pick("pace", {"slow": (0.65, 0.85), "fast": (0.27, 0.36), "a single": (9, 10)})
+    gap_s = take.pick("pace", _PACES)
     length_s = min(0.32, 0.62 * gap_s)
     total = np.zeros(count)
     moment = 0.005
@@ -180,14 +187,16 @@ KINDS = (
         category="footsteps",
         render=footsteps,
         traits={
-            "pace": ("slow|walking", "fast|running", "a single"),
+            "pace": ("slow footsteps|walking|slow steps", "fast footsteps|running|fast steps",
+                     "a single footstep|one step"),
             "surface": ("gravel", "snow", "grass", "leaves|dry leaves", "wood|a wooden floor",
                         "stone|concrete|pavement", "metal|a metal grate", "mud|wet mud"),
         },
-        captions=("{pace} footsteps on {surface}", "{pace} steps on {surface}",
-                  "footsteps on {surface}", "someone on {surface}, {pace} steps"),
+        captions=("{pace} on {surface}", "{pace} of someone on {surface}",
+                  "{pace} heard on {surface}"),
         tags=("footsteps",),
-        duration_s={"slow": (2, 4.5), "fast": (1.5, 3.5), "a single": (0.4, 0.55)},
+        duration_s={"slow footsteps": (2, 4.5), "fast footsteps": (1.5, 3.5),
+                    "a single footstep": (0.4, 0.55)},
         fade_s=(0.001, 0.04),
     ),
     Kind(

@@ -104,18 +104,18 @@ def splash(take: Take) -> Samples:
     rng, count = take.rng, take.num_samples
     big = take.has("big")
     slap = sloped(rng, count, -2, 200, 2500 if big else 5000) * decay(
-        count, take.between(0.25, 0.5) if big else take.between(0.08, 0.2), 0.004
+        count, take.between(0.3, 0.6) if big else take.between(0.15, 0.3), take.octaves(0.01, 0.06)
     )
     spray_s = take.duration_s * take.between(0.6, 0.9)
     spray = sloped(rng, count, -2, 200, 5500) * decay(count, 2.5 * spray_s, 0.06)
     spray *= np.exp(0.5 * drift(rng, count, 25))
     falling = np.exp(-take.time * 3.5 / take.duration_s)
-    drops = bubbles(rng, count, (500 if big else 250) * falling, 0.8, 7.0 if big else 3.0)
+    drops = bubbles(rng, count, (900 if big else 450) * falling, 0.7, 5.0 if big else 3.0)
     cavity = damped(
         np.array([take.octaves(110, 220) if big else take.octaves(350, 700)]),
         np.array([0.3 if big else 0.12]), np.array([0.8 if big else 0.4]), 0.08,
     )[0]  # fmt: skip
-    total = 1.3 * slap + 0.6 * spray + 0.3 * unit_rms(drops) * np.sqrt(falling)
+    total = 0.8 * slap + 0.5 * spray + 0.8 * unit_rms(drops) * np.sqrt(falling)
     add_at(total, cavity, seconds(0.03))
     return total
 
