@@ -45,7 +45,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_number_of_processes_does_not_matter(corpus: Path, tmp_path: Path) -> None:
-    synth(data=tmp_path / "again", hours=0.07, seed=1, jobs=3)
+    synth(data=tmp_path / "again", hours=0.07, seed=1, jobs=2)
     assert files_below(tmp_path / "again") == files_below(corpus)
 
 
