@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,20 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def check_space(folder: Path, num_bytes: int) -> None:
+    """Refuse work whose results would not fit on the disk that `folder` lies on.
+
+    Raises:
+        OutputError: Less than `num_bytes` are free there.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise OutputError(
+            f"{folder}: needs {num_bytes / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free",
+            hint="make room, or choose a folder on another disk",
+        )
 
 
 def sha256_of(path: Path) -> str:

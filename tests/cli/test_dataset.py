@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -180,3 +181,38 @@ def test_help_is_there_and_quick(soundgen: Any) -> None:
         done = soundgen("dataset", command, "--help")
         assert done.returncode == 0
         assert "Example" in done.stdout
+
+
+def test_synth_makes_a_dataset_and_says_so(soundgen: Any, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    words = ["dataset", "synth", data, "--hours", "0.002", "--kinds", "click, kick", "--seed", "5"]
+    done = soundgen(*words)
+    assert done.returncode == 0
+    assert done.stdout == f"{data}\n"
+    assert re.search(r"\d+ clips \(train \d+, .*0\.00 h, 2 kinds; \d+ made now", done.stderr)
+    again = soundgen(*words, "--json", "-q")
+    assert again.stderr == ""
+    report = json.loads(again.stdout)
+    assert report["num_made"] == 0
+    assert report["num_clips"] == len(read_manifest(data))
+    assert set(report["kinds"]) == {"click", "kick"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["data", "--hours", "0"], 2, "--hours must be above 0"),
+        (["taken", "--hours", "1", "-f"], 5, "was not made by dataset synth"),
+    ],
+)
+def test_synth_failures_are_one_line(
+    soundgen: Any, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").touch()
+    done = soundgen("dataset", "synth", *arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error:")]) == 1
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()

@@ -45,6 +45,15 @@ def test_architecture_names_every_module() -> None:
     assert named == there
 
 
+def test_page_of_synthetic_sounds_is_fresh() -> None:
+    from soundgen.data.synth.catalogue import FAMILIES
+
+    shown = (REPOSITORY / "docs" / "synth.md").read_text(encoding="utf-8")
+    assert shown == _load("docs/make_synth.py").page(), "run: python docs/make_synth.py"
+    pictures = [REPOSITORY / "docs" / "synth" / f"{family}.png" for family in FAMILIES]
+    assert sum(picture.stat().st_size for picture in pictures) < 1_000_000
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     pages = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
     assert len(pages) >= 5

@@ -14,7 +14,7 @@ import pytest
 
 from soundgen import files
 from soundgen.errors import OutputError
-from soundgen.files import atomic_path
+from soundgen.files import atomic_path, check_space
 
 WATCHED = {files.__file__, contextlib.__file__, __file__}
 
@@ -106,3 +106,9 @@ def test_the_mode_is_what_open_would_give(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write(tmp_path / "none" / "a.wav")
+
+
+def test_too_little_room_is_said_in_megabytes(tmp_path: Path) -> None:
+    check_space(tmp_path, 0)
+    with pytest.raises(OutputError, match=r"needs 1,000,000,000,000 MB, and [\d,]+ MB are free"):
+        check_space(tmp_path, 10**18)
