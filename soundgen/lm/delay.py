@@ -88,3 +88,27 @@ def corrupt_inputs(inputs: Tensor, special: int, probability: float) -> Tensor:
     share = torch.rand(batch, 1, 1, device=inputs.device) * 2 * probability
     chosen = torch.rand(inputs.shape, device=inputs.device) < share
     return torch.where(chosen & (inputs != special) & (others != special), others, inputs)
+
+
+def swap_beginnings(inputs: Tensor, mask: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Let some items begin as their neighbour does, and count only what comes behind.
+
+    What a sound was so far says more of its next code than a prompt does, so a model comes to
+    follow its own past wherever that drifts to. Behind another sound's beginning only the prompt
+    says what is to come.
+
+    Args:
+        inputs: int64 `[B, K, S]`, as `training_pair` makes them.
+        mask: bool `[B, K, S]`, targets that count.
+        chosen: bool `[B]`, the items to change.
+
+    Returns:
+        Inputs and mask. Where an item passes from the one to the other is drawn evenly.
+    """
+    batch, _, num_steps = inputs.shape
+    ends = (torch.rand(batch, 1, 1, device=inputs.device) * num_steps).long()
+    ends = ends * chosen[:, None, None]
+    steps = torch.arange(num_steps, device=inputs.device)
+    changed = torch.where(steps < ends, inputs.roll(1, dims=0), inputs)
+    # What follows the last swapped input is the first that the prompt decides.
+    return changed, mask & (steps >= ends - 1)

@@ -18,7 +18,7 @@ from soundgen.errors import CheckpointError, ConfigError
 from soundgen.files import folder_lock
 from soundgen.lm.conditioning import TextCondition, TimeCondition, corrupt_text
 from soundgen.lm.config import LMConfig
-from soundgen.lm.delay import corrupt_inputs, training_pair
+from soundgen.lm.delay import corrupt_inputs, swap_beginnings, training_pair
 from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
 from soundgen.pipelines.recipes import LMRecipe, LMTrainingConfig
@@ -309,6 +309,9 @@ def _losses(
     )
     smoothing, precision = 0.0, "float32"
     if training is not None:
+        if training.swapped_beginnings:
+            chosen = torch.rand(len(inputs)) < training.swapped_beginnings
+            inputs, mask = swap_beginnings(inputs, mask, (chosen & has_text).to(device))
         inputs = corrupt_inputs(inputs, model.config.special, training.input_noise)
         text = corrupt_text(
             text, vector_noise=training.text_noise, token_dropout=training.token_dropout

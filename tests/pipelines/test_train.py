@@ -39,6 +39,7 @@ OPTIONS = {
     "lm": (
         *SHORT,
         *("lm.dropout=0.1", "training.text_noise=0.5", "training.token_dropout=0.2"),
+        "training.swapped_beginnings=0.3",
         *("training.precision=bfloat16", "training.codebook_start=true"),
     ),
 }

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgen.lm.delay import corrupt_inputs, delay_codes, training_pair, undelay_codes
+from soundgen.lm.delay import (
+    corrupt_inputs,
+    delay_codes,
+    swap_beginnings,
+    training_pair,
+    undelay_codes,
+)
 
 SPECIAL = 9
 
@@ -72,3 +78,25 @@ def test_corrupted_inputs_are_codes_of_the_batch_where_codes_stood() -> None:
     assert 0.08 < float(changed.mean()) < 0.2
     assert float(changed.max()) - float(changed.min()) > 0.15
     assert corrupt_inputs(inputs, 99, 0.0) is inputs
+
+
+def test_swapped_beginnings_are_the_neighbours_and_do_not_count() -> None:
+    torch.manual_seed(0)
+    # Codes that say whose they are: item b has 100 b to 100 b + 99.
+    codes = torch.arange(8)[:, None, None] * 100 + torch.arange(20) + torch.zeros(1, 2, 1).long()
+    inputs, _, mask = training_pair(
+        codes, torch.full((8,), 20), torch.ones(8, dtype=torch.bool), 999
+    )
+    chosen = torch.tensor([True, False] * 4)
+    changed, counted = swap_beginnings(inputs, mask, chosen)
+    assert torch.equal(changed[1::2], inputs[1::2]) and torch.equal(counted[1::2], mask[1::2])
+    lengths = set()
+    for item in range(0, 8, 2):
+        differs = (changed[item] != inputs[item]).any(dim=0).nonzero().flatten()
+        end = int(differs[-1]) + 1 if len(differs) else 0
+        lengths.add(end)
+        assert torch.equal(changed[item, :, :end], inputs[item - 1, :, :end])
+        assert torch.equal(changed[item, :, end:], inputs[item, :, end:])
+        assert not counted[item, :, : max(0, end - 1)].any()
+        assert torch.equal(counted[item, :, end:], mask[item, :, end:])
+    assert len(lengths) > 2
