@@ -155,12 +155,10 @@ def lm(
     temperature: Annotated[
         float, typer.Option("--temperature", metavar="X", min=0.0, help="As in generate.")
     ] = 1.0,
-    top_k: Annotated[
-        int, typer.Option("--top-k", metavar="N", min=0, help="As in generate.")
-    ] = 100,
+    top_k: Annotated[int, typer.Option("--top-k", metavar="N", min=0, help="As in generate.")] = 50,
     cfg_scale: Annotated[
         float, typer.Option("--cfg-scale", metavar="X", min=0.0, help="As in generate.")
-    ] = 3.0,
+    ] = 4.0,
     splits: Annotated[
         str, typer.Option("--splits", metavar="LIST", help="Real clips to compare with.")
     ] = "test",

@@ -27,9 +27,9 @@ _FLAGS = {
     "loop": ("--loop", False),
     "negative_prompt": ("--negative-prompt", ""),
     "temperature": ("--temperature", 1.0),
-    "top_k": ("--top-k", 100),
+    "top_k": ("--top-k", 50),
     "top_p": ("--top-p", 0.0),
-    "cfg_scale": ("--cfg-scale", 3.0),
+    "cfg_scale": ("--cfg-scale", 4.0),
 }
 # The same for the part of them that says how it was finished.
 _FINISH_FLAGS = {

@@ -30,7 +30,9 @@ from soundgen.nn.attention import rotary_table
 
 _TIMES_TILE = 32
 _KEPT_SHARE = 0.4
-"""Of the window, kept as context when it slides."""
+"""Of the window, kept as context when it slides: half from the beginning, half from the end."""
+_ANCHOR_S = 0.5
+"""Where what is kept of the beginning begins: behind a fade or an attack."""
 _TO_DRAW = -1
 
 
@@ -261,7 +263,8 @@ class _Run:
             if steps is not None:
                 self.delayed[item, :, :begin] = steps[:, :begin]
         self.now = min(self.begins)  # the step that is predicted next
-        self.origin = 0  # the step at which the window begins
+        self.origin = 0  # the step at which the window begins, but for its anchor
+        self.num_anchored = 0  # steps of the window that are the sound's beginning
         self.position = 0  # steps of the window that are in the caches
         self.times = self._times()
         if self.now >= engine.window_steps:
@@ -372,8 +375,9 @@ class _Run:
         """Return the inputs int64 `[B, K, P]` of window steps: each the step before it."""
         columns = []
         for step in range(begin, end):
-            column = self.delayed[:, :, self.origin + step - 1].clone() if step else None
-            if column is None:
+            if step:
+                column = self.delayed[:, :, self._place_of(step) - 1].clone()
+            else:
                 column = torch.full_like(self.delayed[:, :, 0], self.special)
             # A window that starts inside a sound looks as a crop did in training: codebook q
             # has nothing before its own first step.
@@ -382,9 +386,21 @@ class _Run:
             columns.append(column)
         return torch.stack(columns, dim=2)
 
+    def _place_of(self, step: int) -> int:
+        """Return which step of the sound a step of the window is."""
+        if step < self.num_anchored:
+            return round(_ANCHOR_S * self.engine.config.frame_rate) + step
+        return self.origin + step
+
     def _slide(self) -> None:
-        """Begin a new window that keeps the last steps as context."""
-        self.origin = self.now - max(1, int(self.engine.window_steps * _KEPT_SHARE))
+        """Begin a new window that keeps some of the sound's beginning, and its last steps.
+
+        With the last steps alone, each window is a little further from the first, and a minute
+        of rain ends as something else.
+        """
+        kept = max(1, int(self.engine.window_steps * _KEPT_SHARE))
+        self.num_anchored = kept // 2
+        self.origin = self.now - kept
         self.times = self._times()
         self.position = 0
 

@@ -14,11 +14,11 @@ class SamplingSettings:
 
     temperature: float = 1.0
     """0 takes the likeliest."""
-    top_k: int = 100
+    top_k: int = 50
     """Draw from this many likeliest; 0: from all."""
     top_p: float = 0.0
     """Draw from the likeliest that sum to this; 0: no such limit."""
-    cfg_scale: float = 3.0
+    cfg_scale: float = 4.0
     """Weight of the prompt against no prompt; 1: no guidance."""
 
     def __post_init__(self) -> None:

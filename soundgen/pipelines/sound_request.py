@@ -24,9 +24,9 @@ class GenerateSettings:
     duration_s: float | None = None
     """Length, of a continuation that of what is added; `None` lets the model end the sound."""
     temperature: float = 1.0
-    top_k: int = 100
+    top_k: int = 50
     top_p: float = 0.0
-    cfg_scale: float = 3.0
+    cfg_scale: float = 4.0
     negative_prompt: str = ""
     loop: bool = False
     """Whether its end runs into its beginning."""

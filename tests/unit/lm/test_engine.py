@@ -10,7 +10,7 @@ import torch
 
 from soundgen.lm.conditioning import TextCondition, TimeCondition
 from soundgen.lm.config import LMConfig
-from soundgen.lm.delay import training_pair
+from soundgen.lm.delay import delay_codes, training_pair
 from soundgen.lm.engine import Engine, SoundPlan
 from soundgen.lm.model import LanguageModel
 from soundgen.lm.sampling import SamplingSettings
@@ -148,24 +148,28 @@ def test_a_sound_longer_than_the_window_slides_and_stays_the_same_in_a_batch(
     assert torch.equal(among[0], alone)
 
 
-def test_after_sliding_the_model_sees_what_a_training_window_shows(model: LanguageModel) -> None:
+def test_after_sliding_the_model_sees_the_beginning_and_the_last_steps(
+    model: LanguageModel,
+) -> None:
     wide = LanguageModel(replace(CONFIG, context_s=2.0)).eval()
     wide.load_state_dict(model.state_dict())
     engine = Engine(wide, max_text_tokens=MAX_TOKENS)
     assert engine.window_steps == 103
     greedy = SamplingSettings(temperature=0.0, cfg_scale=1.0)
     (codes,) = engine.generate([plan(1, 4, 150)], greedy, max_frames=150)
+    # 41 steps are kept: 20 from half a second on, and the last 21.
     origin = 103 - 41
-    inputs, targets, mask = training_pair(
-        codes[None, :, origin:], torch.tensor([150 - origin]), torch.tensor([False]), CONFIG.special
-    )
+    places = torch.tensor([*range(25, 45), *range(origin + 20, 153)])
+    delayed = delay_codes(codes[None], CONFIG.special)
+    inputs, targets = delayed[:, :, places - 1], delayed[:, :, places]
+    for q in range(3):  # as a crop begins: codebook q has nothing before its own first step
+        inputs[:, q, : q + 1] = CONFIG.special
     time = TimeCondition(torch.tensor([origin / 50]), torch.tensor([3.0]))
     with torch.no_grad():
         logits = wide(inputs, text(4, 1), time)
     logits[:, :, :, CONFIG.special] = -torch.inf
     said = logits.argmax(dim=3)
-    # the new window predicts from its step 41 on
-    later = mask & (torch.arange(mask.shape[2]) >= 41)
+    later = (targets != CONFIG.special) & (torch.arange(len(places)) >= 41)
     assert later.sum() > 100
     assert (said == targets)[later].float().mean() > 0.99
 
