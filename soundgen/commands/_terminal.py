@@ -68,7 +68,7 @@ ThreadsOption = Annotated[
         metavar="N",
         min=1,
         max=1024,
-        help="Processor threads; all cores if not given.",
+        help="Processor threads; OMP_NUM_THREADS or all cores if not given.",
     ),
 ]
 

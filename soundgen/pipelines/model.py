@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -292,7 +293,13 @@ class Model:
 
 
 def use_threads(threads: int | None) -> None:
-    """Compute on this many processor threads; as many as this process may use if `None`."""
+    """Compute on this many processor threads.
+
+    `None`: as many as OMP_NUM_THREADS says, or else as this process may use. On a busy machine more
+    threads than free processors are many times slower: each small product waits for the last one.
+    """
+    if threads is None and os.environ.get("OMP_NUM_THREADS", "").isdigit():
+        threads = int(os.environ["OMP_NUM_THREADS"])
     torch.set_num_threads(threads or default_jobs())
 
 
