@@ -85,5 +85,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (
+            isinstance(error, RuntimeError)
+            # the allocator's words, and those of a file that cannot be mapped
+            and any(words in str(error) for words in ("can't allocate memory", "Cannot allocate"))
+        )
     )

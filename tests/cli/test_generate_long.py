@@ -38,7 +38,7 @@ def limit(size, room):
 
 model = sys.argv[1]
 generate("-o", "alone.wav")
-limit("VmPeak", 45_000_000)
+limit("VmPeak", 120_000_000)
 generate("-n", "8", "-o", "out/")
 
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
