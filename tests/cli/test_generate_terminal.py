@@ -34,20 +34,23 @@ def test_a_terminal_shows_a_bar_and_keeps_whole_lines(
     model: Path, tmp_path: Path, columns: int, color: bool
 ) -> None:
     (tmp_path / "sounds").mkdir()
+    # Long enough that the bar is drawn many times, ten a second.
     environment = {} if color else {"NO_COLOR": "1"}
-    shown = run_on_terminal(command(model, "-d", "4"), columns=columns, cwd=tmp_path, **environment)
+    shown = run_on_terminal(
+        command(model, "-d", "20"), columns=columns, cwd=tmp_path, **environment
+    )
     assert shown.returncode == 0
     # What stays is what a log would have; the bar is gone, the cursor back.
     path, told = shown.screen
     assert path == f"sounds/{SLUG}.wav"
-    assert re.fullmatch(rf"sounds/{SLUG}\.wav  4\.00 s  seed 1  made in \d+\.\d s", told)
+    assert re.fullmatch(rf"sounds/{SLUG}\.wav  20\.00 s  seed 1  made in \d+\.\d s", told)
     assert not shown.cursor_hidden
     # While it was drawn it never was wider than the screen, nor lacked its numbers.
     plain = re.sub(r"\x1b\[[\d;]*m", "", shown.written)
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "\r", plain)
     drawn = [line for line in re.split(r"[\r\n]+", plain) if line.startswith("generate rain")]
     assert drawn and max(map(len, drawn)) <= columns
-    counted = [re.search(r" (\d+)/203 +(\S*) +\d:\d\d:\d\d", line) for line in drawn]
+    counted = [re.search(r" (\d+)/1003 +(\S*) +\d:\d\d:\d\d", line) for line in drawn]
     assert any(counted) and any(found and found[2].endswith("/s") for found in counted)
     assert ("\x1b[3" in shown.written) == color
 
