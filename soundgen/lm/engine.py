@@ -376,7 +376,7 @@ class _Run:
         columns = []
         for step in range(begin, end):
             if step:
-                column = self.delayed[:, :, self._place_of(step) - 1].clone()
+                column = self.delayed[:, :, self._sound_step(step) - 1].clone()
             else:
                 column = torch.full_like(self.delayed[:, :, 0], self.special)
             # A window that starts inside a sound looks as a crop did in training: codebook q
@@ -386,7 +386,7 @@ class _Run:
             columns.append(column)
         return torch.stack(columns, dim=2)
 
-    def _place_of(self, step: int) -> int:
+    def _sound_step(self, step: int) -> int:
         """Return which step of the sound a step of the window is."""
         if step < self.num_anchored:
             return round(_ANCHOR_S * self.engine.config.frame_rate) + step
@@ -396,7 +396,8 @@ class _Run:
         """Begin a new window that keeps some of the sound's beginning, and its last steps.
 
         With the last steps alone, each window is a little further from the first, and a minute
-        of rain ends as something else.
+        of rain ends as something else. Time is told as if the beginning came right before them,
+        since windows in training are of one piece.
         """
         kept = max(1, int(self.engine.window_steps * _KEPT_SHARE))
         self.num_anchored = kept // 2
