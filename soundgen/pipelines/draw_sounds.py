@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from soundgen.audio.loop import surplus_s
 from soundgen.audio.silence import SILENT_PEAK
 from soundgen.errors import DeviceError, InputError, SoundgenError, is_out_of_memory
 from soundgen.lm.sampling import SamplingSettings
@@ -176,7 +175,7 @@ class SoundDrawer:
         try:
             sounds = self._model.generate(
                 [request.prompt for request in batch],
-                duration_s=_told_s(settings),
+                duration_s=settings.told_s,
                 seed=seeds,
                 negative_prompt=settings.negative_prompt,
                 settings=SamplingSettings(
@@ -214,13 +213,6 @@ def _origin(source: SoundSource | None, read: ReadSource | None) -> Continuation
     if source.use == "continue":
         return Continuation(waveform=read.waveform, context_s=source.context_s)
     return Variation(waveform=read.waveform, strength=source.strength)
-
-
-def _told_s(settings: GenerateSettings) -> float | None:
-    """Return the length that the model is told, s: a loop is cut from a longer sound."""
-    if settings.duration_s is None or not settings.loop:
-        return settings.duration_s
-    return settings.duration_s + surplus_s(settings.duration_s)
 
 
 def _usable(

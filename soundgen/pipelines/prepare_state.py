@@ -59,7 +59,7 @@ def check_dataset(folder: Path, settings: Settings, *, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file", hint="name a new or empty folder")
-    found = _read_json(folder / STATE_FOLDER / _SETTINGS_NAME)
+    found = read_json(folder / STATE_FOLDER / _SETTINGS_NAME)
     if found is None and folder.is_dir():
         strangers = [p.name for p in folder.iterdir() if p.name not in (STATE_FOLDER, ".lock")]
         if strangers:
@@ -144,13 +144,9 @@ class Journal:
         Raises:
             OutputError: The line cannot be written.
         """
-        entry = {"size": source.size, "mtime_ns": source.mtime_ns, **asdict(converted)}
-        try:
-            with self._file.open("a", encoding="utf-8") as stream:
-                # A line that was cut short must not swallow this one.
-                stream.write("\n" + json.dumps(entry) + "\n")
-        except OSError as error:
-            raise OutputError(f"{self._file}: cannot be written ({error.strerror})") from error
+        append_entry(
+            self._file, {"size": source.size, "mtime_ns": source.mtime_ns, **asdict(converted)}
+        )
 
 
 def mark_shard_done(folder: Path, shard: Shard) -> bool:
@@ -169,6 +165,20 @@ def write_json(path: Path, value: Any) -> None:
         )
 
 
+def append_entry(journal: Path, entry: Mapping[str, Any]) -> None:
+    """Append a JSON line to a journal; on return it survives a kill of this process.
+
+    Raises:
+        OutputError: The line cannot be written.
+    """
+    try:
+        with journal.open("a", encoding="utf-8") as stream:
+            # A line that was cut short must not swallow this one.
+            stream.write("\n" + json.dumps(entry) + "\n")
+    except OSError as error:
+        raise OutputError(f"{journal}: cannot be written ({error.strerror})") from error
+
+
 def remove_strays(folder: Path, kept: set[str]) -> None:
     """Delete what lies among the clips and is none: duplicates, refused clips, halves of a kill.
 
@@ -179,7 +189,7 @@ def remove_strays(folder: Path, kept: set[str]) -> None:
     for path in (folder / AUDIO_FOLDER).rglob("*"):
         if not path.is_dir() and path.relative_to(folder).as_posix() not in kept:
             path.unlink(missing_ok=True)
-    for path in (*folder.glob(".soundgen-*"), *(folder / STATE_FOLDER).glob(".soundgen-*")):
+    for path in (*folder.glob(".soundgen-*"), *folder.glob("*/.soundgen-*")):
         path.unlink(missing_ok=True)
     folders = [path for path in (folder / AUDIO_FOLDER).rglob("*") if path.is_dir()]
     for path in sorted(folders, reverse=True):
@@ -203,7 +213,8 @@ def _stamp(settings: Settings) -> dict[str, Any]:
     return {"format_version": _FORMAT_VERSION, **asdict(settings)}
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file; `None` where there is no such file, or none in it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundgen.audio.finish import FinishSettings
-from soundgen.audio.loop import Seam
+from soundgen.audio.loop import Seam, surplus_s
 from soundgen.errors import SoundgenError
 from soundgen.pipelines.sound_source import SoundSource
 
@@ -32,6 +32,13 @@ class GenerateSettings:
     """Whether its end runs into its beginning."""
     source: SoundSource | None = None
     """A sound to go on from, if any."""
+
+    @property
+    def told_s(self) -> float | None:
+        """Length that the model is told, s: a loop is cut from a longer sound."""
+        if self.duration_s is None or not self.loop:
+            return self.duration_s
+        return self.duration_s + surplus_s(self.duration_s)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

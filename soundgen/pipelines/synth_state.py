@@ -10,7 +10,13 @@ from typing import Any
 
 from soundgen.data.manifest import MANIFEST_NAME
 from soundgen.errors import OutputError
-from soundgen.pipelines.prepare_state import AUDIO_FOLDER, REPORT_NAME, write_json
+from soundgen.pipelines.prepare_state import (
+    AUDIO_FOLDER,
+    REPORT_NAME,
+    append_entry,
+    read_json,
+    write_json,
+)
 
 STATE_FOLDER = ".synth"
 _SETTINGS_NAME = "settings.json"
@@ -51,7 +57,7 @@ def check_corpus(folder: Path, settings: SynthSettings, *, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file", hint="name a new or empty folder")
-    found = _read_settings(folder)
+    found = read_json(folder / STATE_FOLDER / _SETTINGS_NAME)
     if found is None:
         others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         others = [name for name in others if name not in (STATE_FOLDER, ".lock")]
@@ -123,12 +129,7 @@ class SynthJournal:
         Raises:
             OutputError: The line cannot be written.
         """
-        try:
-            with self._file.open("a", encoding="utf-8") as stream:
-                # A line that was cut short must not swallow this one.
-                stream.write("\n" + json.dumps(asdict(made)) + "\n")
-        except OSError as error:
-            raise OutputError(f"{self._file}: cannot be written ({error.strerror})") from error
+        append_entry(self._file, asdict(made))
 
 
 def _stamp(settings: SynthSettings) -> dict[str, Any]:
@@ -137,12 +138,3 @@ def _stamp(settings: SynthSettings) -> dict[str, Any]:
         **asdict(settings),
         "kinds": list(settings.kinds),
     }
-
-
-def _read_settings(folder: Path) -> dict[str, Any] | None:
-    try:
-        text = (folder / STATE_FOLDER / _SETTINGS_NAME).read_text(encoding="utf-8")
-        found = json.loads(text)
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -11,7 +11,6 @@ from itertools import groupby
 
 import torch
 
-from soundgen.audio.loop import surplus_s
 from soundgen.audio.splice import MAX_LAG_S
 from soundgen.pipelines.model import MAX_AUTO_S, Model
 from soundgen.pipelines.sound_request import BATCH_SIZE, GenerateSettings, SoundRequest
@@ -80,9 +79,7 @@ class WorkEstimate:
     def _length_s(self, settings: GenerateSettings) -> float:
         if settings.source is not None and settings.source.use == "vary":
             return source_duration_s(settings.source)
-        if settings.duration_s is None:
-            return MAX_AUTO_S
-        return settings.duration_s + (surplus_s(settings.duration_s) if settings.loop else 0)
+        return MAX_AUTO_S if settings.told_s is None else settings.told_s
 
     def _batch_bytes(self, settings: GenerateSettings, num_sounds: int) -> float:
         """Return what a batch adds to the model: caches, and samples on their way."""
