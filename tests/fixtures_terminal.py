@@ -44,19 +44,24 @@ def run_on_terminal(
         env={**inherited, "TERM": "xterm", **environment},
     ) as process:
         os.close(theirs)
-        data = b""
-        while True:
-            try:
-                block = os.read(ours, 65_536)
-            except OSError:  # the last writer is gone
-                break
-            if not block:
-                break
-            data += block
-        os.close(ours)
-    written = data.decode()
+        written = read_terminal(ours)
     hidden = written.rfind("\x1b[?25l") > written.rfind("\x1b[?25h")
     return Shown(written, process.returncode, screen_of(written, columns), hidden)
+
+
+def read_terminal(ours: int) -> str:
+    """Return all that is written to a terminal until its last writer is gone; close our side."""
+    data = b""
+    while True:
+        try:
+            block = os.read(ours, 65_536)
+        except OSError:  # the last writer is gone
+            break
+        if not block:
+            break
+        data += block
+    os.close(ours)
+    return data.decode()
 
 
 def screen_of(written: str, columns: int) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from soundgen.commands import _terminal
+from tests.fixtures_terminal import read_terminal
 
 STAGES = """
 import sys
@@ -61,20 +62,11 @@ def run_on_terminal(*arguments: str, terminal: str = "xterm", color: bool = True
         text=True,
     )
     os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            block = os.read(ours, 65_536)
-        except OSError:  # the last writer is gone
-            break
-        if not block:
-            break
-        shown += block
-    os.close(ours)
+    shown = read_terminal(ours)
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert stdout == "result\n"  # the result itself never goes through the terminal
-    return shown.decode()
+    return shown
 
 
 def test_a_short_command_is_silent_in_a_log() -> None:
