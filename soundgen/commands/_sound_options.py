@@ -9,9 +9,9 @@ import typer
 from soundgen.commands._completion import model_names
 from soundgen.commands._sound_files import FORMATS, Format
 
-# `soundgen.pipelines.sound_request` has these bounds too, and NumPy, which --help must not wait
-# for.
+# `soundgen.pipelines.sound_request` has these too, and NumPy, which --help must not wait for.
 MIN_DURATION_S, MAX_DURATION_S, MAX_SEED = 0.1, 300.0, 2**63 - 1
+DEFAULT_TEMPERATURE, DEFAULT_TOP_K, DEFAULT_TOP_P, DEFAULT_CFG_SCALE = 1.0, 50, 0.0, 4.0
 
 _SOUND, _SAMPLING, _OUTPUT, _RUN = "The sound", "Sampling", "Output", "Running"
 

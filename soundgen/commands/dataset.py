@@ -146,9 +146,9 @@ def synth(
 ) -> None:
     """Make a dataset from nothing: synthetic sounds with captions, free of any licence (CC0-1.0).
 
-    Rain, bells, engines, birds and 80 kinds more, computed from models of how they come about; as
-    many clips of each. Interrupted, the same command goes on where it stopped; with more hours it
-    adds to what is there.
+    Rain, bells, engines, birds and dozens of other kinds, computed from models of how they come
+    about; as many clips of each. Interrupted, the same command goes on where it stopped; with more
+    hours it adds to what is there.
 
     Example: `soundgen dataset synth data --hours 1 --seed 1 --kinds weather,water,bell`
     """

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from soundgen.commands._completion import model_names
+from soundgen.commands._sound_options import (
+    DEFAULT_CFG_SCALE,
+    DEFAULT_TEMPERATURE,
+    DEFAULT_TOP_K,
+)
 from soundgen.commands._terminal import (
     DeviceOption,
     ForceOption,
@@ -154,11 +159,13 @@ def lm(
     ] = "auto",
     temperature: Annotated[
         float, typer.Option("--temperature", metavar="X", min=0.0, help="As in generate.")
-    ] = 1.0,
-    top_k: Annotated[int, typer.Option("--top-k", metavar="N", min=0, help="As in generate.")] = 50,
+    ] = DEFAULT_TEMPERATURE,
+    top_k: Annotated[
+        int, typer.Option("--top-k", metavar="N", min=0, help="As in generate.")
+    ] = DEFAULT_TOP_K,
     cfg_scale: Annotated[
         float, typer.Option("--cfg-scale", metavar="X", min=0.0, help="As in generate.")
-    ] = 4.0,
+    ] = DEFAULT_CFG_SCALE,
     splits: Annotated[
         str, typer.Option("--splits", metavar="LIST", help="Real clips to compare with.")
     ] = "test",

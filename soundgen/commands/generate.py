@@ -26,6 +26,10 @@ from soundgen.commands._finish import (
 )
 from soundgen.commands._sound_files import FORMATS, folders_made, plan_output
 from soundgen.commands._sound_options import (
+    DEFAULT_CFG_SCALE,
+    DEFAULT_TEMPERATURE,
+    DEFAULT_TOP_K,
+    DEFAULT_TOP_P,
     BestOfOption,
     CfgScaleOption,
     DurationOption,
@@ -91,10 +95,10 @@ def generate(
     seconds_of_context: ContextOption = None,
     variation_of: VariationOfOption = None,
     strength: StrengthOption = None,
-    temperature: TemperatureOption = 1.0,
-    top_k: TopKOption = 50,
-    top_p: TopPOption = 0.0,
-    cfg_scale: CfgScaleOption = 4.0,
+    temperature: TemperatureOption = DEFAULT_TEMPERATURE,
+    top_k: TopKOption = DEFAULT_TOP_K,
+    top_p: TopPOption = DEFAULT_TOP_P,
+    cfg_scale: CfgScaleOption = DEFAULT_CFG_SCALE,
     name: NameOption = None,
     format_: FormatOption = None,
     trim: TrimOption = False,

@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from soundgen.commands._sound_options import (
+    DEFAULT_CFG_SCALE,
+    DEFAULT_TEMPERATURE,
+    DEFAULT_TOP_K,
+    DEFAULT_TOP_P,
+)
 from soundgen.commands._terminal import (
     JsonOption,
     QuietOption,
@@ -26,10 +32,10 @@ _FLAGS = {
     "model": ("--model", "soundgen-small"),
     "loop": ("--loop", False),
     "negative_prompt": ("--negative-prompt", ""),
-    "temperature": ("--temperature", 1.0),
-    "top_k": ("--top-k", 50),
-    "top_p": ("--top-p", 0.0),
-    "cfg_scale": ("--cfg-scale", 4.0),
+    "temperature": ("--temperature", DEFAULT_TEMPERATURE),
+    "top_k": ("--top-k", DEFAULT_TOP_K),
+    "top_p": ("--top-p", DEFAULT_TOP_P),
+    "cfg_scale": ("--cfg-scale", DEFAULT_CFG_SCALE),
 }
 # The same for the part of them that says how it was finished.
 _FINISH_FLAGS = {

@@ -7,9 +7,11 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
 from soundgen.errors import InputError, OutputError
 from soundgen.pipelines.convert import ConvertJob, convert_file
+from soundgen.pipelines.model import use_threads
 from soundgen.pipelines.pool import default_jobs, run_jobs
 
 
@@ -65,3 +67,18 @@ def test_a_disk_that_cannot_be_written_stops_the_work(tmp_path: Path) -> None:
 
 def test_default_jobs() -> None:
     assert default_jobs() >= 1
+
+
+def test_threads_are_as_many_as_said_in_the_call_or_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for said, threads, expected in (
+        ("3", None, 3),
+        ("3", 1, 1),
+        ("", None, default_jobs()),
+        ("0", None, default_jobs()),
+        ("many", None, default_jobs()),
+    ):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        use_threads(threads)
+        assert torch.get_num_threads() == expected

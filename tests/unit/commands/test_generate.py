@@ -10,6 +10,7 @@ from soundgen.commands import _sound_options, _source
 from soundgen.commands._sound_files import plan_output
 from soundgen.commands.generate import parse_duration
 from soundgen.errors import UsageError
+from soundgen.lm.sampling import SamplingSettings
 from soundgen.pipelines import sound_request, sound_source
 
 
@@ -29,6 +30,10 @@ def test_impossible_durations(text: str) -> None:
 def test_the_options_have_the_bounds_of_the_library() -> None:
     for name in ("MIN_DURATION_S", "MAX_DURATION_S", "MAX_SEED"):
         assert getattr(_sound_options, name) == getattr(sound_request, name)
+    settings, sampling = sound_request.GenerateSettings(), SamplingSettings()
+    for name in ("temperature", "top_k", "top_p", "cfg_scale"):
+        default = getattr(_sound_options, f"DEFAULT_{name.upper()}")
+        assert default == getattr(settings, name) == getattr(sampling, name)
     for name in ("MIN_CONTEXT_S", "MAX_CONTEXT_S", "DEFAULT_CONTEXT_S", "DEFAULT_STRENGTH"):
         assert getattr(_source, name) == getattr(sound_source, name)
 
