@@ -96,7 +96,9 @@ def train(options: argparse.Namespace) -> None:
     settings = TrainingSettings(
         seed=options.seed, num_epochs=options.epochs, epoch_clips=options.epoch_clips
     )
-    classifier, report = train_on_dataset(options.data, settings, progress=LogProgress())
+    classifier, report = train_on_dataset(
+        options.data, settings, segment_frames=options.segment_frames, progress=LogProgress()
+    )
     save_classifier(classifier, options.out)
     print(f"{options.out}: epoch {report.best_epoch} of {report.epochs}, {report}", file=sys.stderr)
     table, _ = judge(classifier, real_items(options.data, ["test"], classifier))
@@ -288,6 +290,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--epochs", type=int, default=30)
+    command.add_argument(
+        "--segment-frames", type=int, help="heard at once, 40 a second; 100 for lm_quality's rain"
+    )
     command.add_argument("--epoch-clips", type=int, default=1120, help="draws an epoch")
     command.add_argument("-f", "--force", action="store_true", help="overwrite --out")
 

@@ -34,6 +34,9 @@ CACHE_FILE, CODES_FILE, CLIPS_FILE, TEXTS_FILE = (
     "texts.safetensors",
 )
 
+_ANCHOR_BEGINS_S, _ANCHOR_S = 0.5, (0.5, 2.0)
+"""Where the beginning that an anchored window holds begins, and its shortest and longest, s."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenClip:
@@ -149,6 +152,9 @@ class TokenSamplerConfig:
     duration_power: float
     category_power: float
     longest_s: float
+    anchored_windows: float = 0.0
+    """Share of the windows from inside a sound that hold its beginning too, as a window does that
+    has slid at generation (see `lm.engine`)."""
     max_items: int = 64
 
 
@@ -229,8 +235,13 @@ class TokenSampler:
             # Beginnings are where a listener notices: half of the windows are one.
             if rng.random() < 0.5:
                 start = 0
-            first = clip.first_frame + start
-            codes[row, :length] = cache.codes[first : first + length, : self.config.n_q]
+            codes[row, :length] = self._codes(clip, start, start + length)
+            if self.config.anchored_windows:
+                anchor = round(rng.uniform(*_ANCHOR_S) * rate)
+                begin = round(_ANCHOR_BEGINS_S * rate)
+                chosen = rng.random() < self.config.anchored_windows
+                if chosen and start >= begin + anchor and length >= 2 * anchor:
+                    codes[row, :anchor] = self._codes(clip, begin, begin + anchor)
             starts.append(start / rate)
             # Not of a clip that was cut when it was encoded: its sound goes on.
             ends.append(start + length >= int(clip.duration_s * rate))
@@ -246,6 +257,11 @@ class TokenSampler:
             text_mask=cache.mask[rows].bool(),
             text_pooled=cache.pooled[rows].float(),
         )
+
+    def _codes(self, clip: TokenClip, start: int, stop: int) -> NDArray[np.uint16]:
+        """Return frames of a clip, `[L, n_q]`."""
+        frames = self.cache.codes[clip.first_frame + start : clip.first_frame + stop]
+        return frames[:, : self.config.n_q]
 
 
 class TokenCacheWriter:

@@ -51,6 +51,14 @@ class SoundPlan(NamedTuple):
     """Codes that are there already, int64 `[K, L]`; -1 where one is to be drawn, as behind L."""
     start_frame: int = 0
     """Frames of the sound before its first one here."""
+    stop_frame: int | None = None
+    """Where to stop for now; `num_frames` stays the length that the model is told."""
+
+    def limit(self, max_frames: int) -> int:
+        """Return how many frames it has at most, where one that ends by itself has `max_frames`."""
+        if self.stop_frame is not None:
+            return self.stop_frame
+        return max_frames if self.num_frames is None else self.num_frames
 
 
 class _Window(NamedTuple):
@@ -251,7 +259,7 @@ class _Run:
         self.rows, filled = self._rows()
         self.window, self.pooled = engine.prepare_window([texts[row] for row in filled])
         self.num_frames = [plan.num_frames for plan in plans]
-        self.limits = [max_frames if plan.num_frames is None else plan.num_frames for plan in plans]
+        self.limits = [plan.limit(max_frames) for plan in plans]
         longest = max(self.limits) + self.num_codebooks
         self.delayed = torch.full(
             (len(plans), self.num_codebooks, longest), self.special, device=engine.device

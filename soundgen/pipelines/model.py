@@ -37,6 +37,7 @@ from soundgen.pipelines.model_parts import (
     load_weights,
 )
 from soundgen.pipelines.origin import Beginning, Continuation, Variation, begin
+from soundgen.pipelines.pieces import generate_in_pieces, in_pieces
 from soundgen.pipelines.pool import default_jobs
 from soundgen.pipelines.sound import Sound
 from soundgen.text.encoder import TextEncoder
@@ -216,13 +217,18 @@ class Model:
         beginning = None if origin is None else begin(self.codec, config, origin)
         plans = self._plans(prompts, seeds, duration_s, negative_prompt, beginning)
         rate, there = config.frame_rate, 0 if beginning is None else beginning.codes.shape[1]
-        all_codes = self.engine.generate(
-            plans,
-            settings,
-            max_frames=there + round(MAX_AUTO_S * rate),
-            min_frames=round(MIN_AUTO_S * rate),
-            on_step=on_step,
-        )
+        if beginning is None and in_pieces(duration_s):
+            all_codes = generate_in_pieces(
+                self.engine, self.codec.quantizer, plans, settings, on_step=on_step
+            )
+        else:
+            all_codes = self.engine.generate(
+                plans,
+                settings,
+                max_frames=there + round(MAX_AUTO_S * rate),
+                min_frames=round(MIN_AUTO_S * rate),
+                on_step=on_step,
+            )
         making = {
             "duration_s": duration_s,
             "negative_prompt": negative_prompt,

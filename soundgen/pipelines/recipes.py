@@ -195,6 +195,8 @@ class LMTrainingConfig:
     """Mean share of the codes it reads that are replaced by others."""
     swapped_beginnings: float = 0.0
     """Share of items with a prompt that begin as another sound, which is not learnt from."""
+    anchored_windows: float = 0.0
+    """Share of the windows from inside a sound that hold its beginning too."""
     text_noise: float = 0.0
     """Most that is added to a prompt's sentence vector, whose norm is 1."""
     token_dropout: float = 0.0
@@ -221,7 +223,7 @@ class LMTrainingConfig:
             self, "steps", "batch_frames", "log_every", "checkpoint_every", "valid_batches"
         )
         _check_share(self, "ema_decay", "condition_dropout", "duration_dropout", "label_smoothing")
-        _check_share(self, "swapped_beginnings")
+        _check_share(self, "swapped_beginnings", "anchored_windows")
         if not 0 <= self.input_noise <= 0.5:
             raise ValueError(f"input_noise must be in [0, 0.5], got {self.input_noise}")
         if not 0 <= self.token_dropout <= 0.5:

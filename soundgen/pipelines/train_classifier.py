@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ def train_on_dataset(
     settings: TrainingSettings,
     *,
     classes: Sequence[str] = CLASSES,
+    segment_frames: int | None = None,
     progress: Progress,
 ) -> tuple[SoundClassifier, TrainingReport]:
     """Train on the train split, and keep what did best on the valid one.
@@ -32,12 +34,16 @@ def train_on_dataset(
         data: Folder with `manifest.jsonl`, or the file.
         settings: How to train.
         classes: The categories to tell apart.
+        segment_frames: What it is to hear at once, where that is not the config's default: at most
+            as long as the sounds it will judge, which it would hear as ended too early otherwise.
         progress: Listens.
 
     Raises:
         InputError: A class has no train clips, there are no valid ones, or a clip is damaged.
     """
     config = ClassifierConfig(classes=tuple(classes))
+    if segment_frames is not None:
+        config = replace(config, segment_frames=segment_frames)
     hearing = SoundClassifier(config)
     clips, root = read_manifest(data), data if data.is_dir() else data.parent
     train, valid = (list(_labelled(hearing, clips, root, split)) for split in ("train", "valid"))

@@ -222,6 +222,7 @@ def _sampler(recipe: LMRecipe, cache: TokenCache, split: str, seed: int) -> Toke
         duration_power=training.duration_power,
         category_power=training.category_power,
         longest_s=training.longest_s,
+        anchored_windows=training.anchored_windows if split == "train" else 0.0,
     )
     return TokenSampler(cache, cache.split(split), config, seed=seed)
 

@@ -13,6 +13,7 @@ import torch
 
 from soundgen.audio.splice import MAX_LAG_S
 from soundgen.pipelines.model import MAX_AUTO_S, Model
+from soundgen.pipelines.pieces import NUM_DRAWS, in_pieces, piece_stops
 from soundgen.pipelines.sound_request import BATCH_SIZE, GenerateSettings, SoundRequest
 from soundgen.pipelines.sound_source import source_duration_s
 from soundgen.progress import Progress
@@ -59,7 +60,10 @@ class WorkEstimate:
         if settings.source is not None and settings.source.use == "continue":
             length_s += MAX_LAG_S
         frames = math.ceil(round(length_s * config.frame_rate, 6))
-        return frames + config.n_q - 1  # the delay pattern
+        pieces = 1
+        if settings.source is None and in_pieces(settings.told_s):
+            pieces = len(piece_stops(frames, config.frame_rate))
+        return frames + pieces * (config.n_q - 1)  # the delay pattern
 
     def step(self) -> None:
         """Count a step; say the estimate when enough are timed."""
@@ -85,6 +89,8 @@ class WorkEstimate:
         """Return what a batch adds to the model: caches, and samples on their way."""
         engine, config = self._model.engine, self._model.language_model.config
         rows = num_sounds * (1 if settings.cfg_scale == 1 else 2)
+        if settings.source is None and in_pieces(settings.told_s):
+            rows *= NUM_DRAWS
         rows += -rows % engine.row_tile
         steps = engine.window_steps + engine.max_text_tokens
         caches = 2 * config.num_layers * rows * steps * config.dim

@@ -90,6 +90,27 @@ def test_batches_hold_like_lengths_and_what_belongs_to_them(cache: TokenCache) -
             assert LENGTHS[int(batch.text_pooled[row, 0]) // 8] == total
 
 
+def test_windows_from_inside_a_sound_may_hold_its_beginning(cache: TokenCache) -> None:
+    """As windows do at generation, once they have slid."""
+    sampler = TokenSampler(cache, cache.clips[-1:], replace(CONFIG, anchored_windows=0.5), seed=1)
+    anchored = inside = 0
+    for index in range(200):
+        batch = sampler.batch(index)
+        for codes, start_s in zip(batch.codes[:, 0], batch.start_s, strict=True):
+            start = round(float(start_s) * 50)
+            expected = (torch.arange(200) + start) % 1000
+            differs = int((codes != expected).sum())
+            if start < 125:  # it may hold the beginning itself
+                continue
+            inside += 1
+            anchored += differs > 0
+            # 0.5 to 2 s from 0.5 s on, and then what is there without them
+            assert not differs or 25 <= differs <= 100
+            assert torch.equal(codes[:differs], torch.arange(25, 25 + differs))
+            assert torch.equal(codes[differs:], expected[differs:])
+    assert anchored / inside == pytest.approx(0.5, abs=0.1)
+
+
 def test_buckets_are_drawn_by_weight(cache: TokenCache) -> None:
     sampler = TokenSampler(cache, cache.clips, CONFIG, seed=1)
     steps: Counter[int] = Counter()
