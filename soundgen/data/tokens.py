@@ -152,6 +152,15 @@ class TokenSamplerConfig:
     max_items: int = 64
 
 
+class _Window(NamedTuple):
+    """A cut of a clip, and which of its texts goes with it."""
+
+    clip: TokenClip
+    start: int
+    length: int
+    text_row: int
+
+
 class TokenSampler:
     """Draws batches of clips of like length; batch i is a function of (seed, i) alone.
 
@@ -205,13 +214,23 @@ class TokenSampler:
         longest = min(self.max_frames, max(clip.num_frames for clip in bucket))
         return max(1, min(self.config.max_items, self.config.batch_frames // longest))
 
-    def batch(self, index: int) -> TokenBatch:
-        """Return batch number `index`."""
+    def batch(self, index: int, part: int = 0, num_parts: int = 1) -> TokenBatch:
+        """Return batch number `index`, or a part of it.
+
+        Args:
+            index: Of the batch.
+            part: Which of the parts, from 0.
+            num_parts: How many times the rows of a batch there are in all, each part with as
+                many as a batch alone has. All are drawn and only the part's are read, so that the
+                whole is the same however many share it.
+        """
         rng = sample_rng(self.seed, index)
         bucket = min(int(np.searchsorted(self.across, rng.random())), len(self.buckets) - 1)
-        picks = np.searchsorted(self.within[bucket], rng.random(self.sizes[bucket]))
+        size = self.sizes[bucket]
+        picks = np.searchsorted(self.within[bucket], rng.random(size * num_parts))
         clips = [self.buckets[bucket][min(int(i), len(self.buckets[bucket]) - 1)] for i in picks]
-        return self.assemble(clips, rng)
+        windows = [self._window(clip, rng) for clip in clips]
+        return self._read(windows[part * size : (part + 1) * size])
 
     def sweep(self, num_batches: int) -> Iterator[TokenBatch]:
         """Yield the first `num_batches` batches, the same at every call: for measuring."""
@@ -220,28 +239,34 @@ class TokenSampler:
 
     def assemble(self, clips: Sequence[TokenClip], rng: np.random.Generator) -> TokenBatch:
         """Cut a window from each clip and put them side by side."""
+        return self._read([self._window(clip, rng) for clip in clips])
+
+    def _window(self, clip: TokenClip, rng: np.random.Generator) -> _Window:
+        length = min(clip.num_frames, self.max_frames)
+        start = int(rng.integers(clip.num_frames - length + 1))
+        # Beginnings are where a listener notices: half of the windows are one.
+        if rng.random() < 0.5:
+            start = 0
+        text_row = clip.text_rows[int(rng.integers(len(clip.text_rows)))]
+        return _Window(clip, start, length, text_row)
+
+    def _read(self, windows: Sequence[_Window]) -> TokenBatch:
         cache, rate = self.cache, self.cache.info.frame_rate
-        lengths = [min(clip.num_frames, self.max_frames) for clip in clips]
-        codes = np.zeros((len(clips), max(lengths), self.config.n_q), np.int64)
-        starts, ends, text_rows = [], [], []
-        for row, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
-            start = int(rng.integers(clip.num_frames - length + 1))
-            # Beginnings are where a listener notices: half of the windows are one.
-            if rng.random() < 0.5:
-                start = 0
+        longest = max(window.length for window in windows)
+        codes = np.zeros((len(windows), longest, self.config.n_q), np.int64)
+        for row, (clip, start, length, _) in enumerate(windows):
             first = clip.first_frame + start
             codes[row, :length] = cache.codes[first : first + length, : self.config.n_q]
-            starts.append(start / rate)
-            # Not of a clip that was cut when it was encoded: its sound goes on.
-            ends.append(start + length >= int(clip.duration_s * rate))
-            text_rows.append(int(rng.choice(clip.text_rows)))
-        rows = torch.tensor(text_rows)
+        # Not of a clip that was cut when it was encoded: its sound goes on.
+        ends = [w.start + w.length >= int(w.clip.duration_s * rate) for w in windows]
+        rows = torch.tensor([window.text_row for window in windows])
+        durations = [window.clip.duration_s for window in windows]
         return TokenBatch(
             codes=torch.from_numpy(codes).transpose(1, 2),
-            num_frames=torch.tensor(lengths),
+            num_frames=torch.tensor([window.length for window in windows]),
             ends=torch.tensor(ends),
-            start_s=torch.tensor(starts, dtype=torch.float32),
-            duration_s=torch.tensor([clip.duration_s for clip in clips], dtype=torch.float32),
+            start_s=torch.tensor([window.start / rate for window in windows], dtype=torch.float32),
+            duration_s=torch.tensor(durations, dtype=torch.float32),
             text_states=cache.states[rows].float(),
             text_mask=cache.mask[rows].bool(),
             text_pooled=cache.pooled[rows].float(),

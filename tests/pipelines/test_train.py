@@ -145,9 +145,10 @@ def test_the_language_model_learns_its_prompts(tiny_model: Path, token_cache: Pa
 def loss_of(model: LanguageModel, batch: TokenBatch) -> float:
     yes = torch.ones(1, dtype=torch.bool)
     with torch.no_grad():
-        losses = train_lm_module._losses(
-            model, batch, torch.device("cpu"), has_text=yes, has_duration=yes
+        example = train_lm_module._example(
+            model.config, batch, torch.device("cpu"), has_text=yes, has_duration=yes
         )
+        losses = train_lm_module._losses(model, example)
     return float(losses.mean())
 
 
