@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ import torch
 from soundgen.data.manifest import read_manifest, write_manifest
 from soundgen.pipelines.tokenize import tokenize
 from tests.fixtures_audio import make_dataset
-from tests.fixtures_codec import TINY_CODEC, make_tiny_codec
+from tests.fixtures_codec import make_tiny_codec
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 # The quantizer starts at step 2 and the discriminator at 4.
@@ -32,7 +29,7 @@ CODEC = (
     "segments.segment_s=0.25",
     "entropy.seconds=0",
 )
-# Of 30, 40 and 50 frames: each divides a batch of 600, so that twice the frames are twice the items.
+# Clips have 30, 40 or 50 frames, which divide a batch of 600: twice the frames, twice the items.
 LM = (
     "training.steps=6",
     "training.log_every=1",
@@ -174,8 +171,7 @@ def test_a_language_model_trains_on_two_processes_as_on_one_with_twice_the_batch
             sys.executable,
             *words("lm", tmp_path / "twice", *options, sets=(*half, "training.accumulate=2")),
         ],
-        LAUNCHER
-        + words("lm", tmp_path / "split", *options, sets=(*half, "training.sharded=true")),
+        LAUNCHER + words("lm", tmp_path / "split", *options, sets=(*half, "training.sharded=true")),
     )
     assert [result.returncode for result in results] == [0] * 4, results[1].stderr
     for name in ("two", "twice", "split"):
