@@ -113,7 +113,8 @@ class RunFolder:
         """Add an audio example `[T]` to TensorBoard."""
         if not is_main():
             return
-        self.writer.add_audio(name, wav[None], step, sample_rate=sample_rate)
+        # What is beyond full scale TensorBoard would cut too, and say so on stdout.
+        self.writer.add_audio(name, wav[None].clamp(-1, 1), step, sample_rate=sample_rate)
 
     @property
     def writer(self) -> SummaryWriter:

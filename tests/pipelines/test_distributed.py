@@ -49,11 +49,13 @@ def words(kind: str, out: Path, *arguments: str | Path, sets: tuple[str, ...]) -
     return [*base, "--out", str(out), *map(str, arguments), *options]
 
 
-def rows(run: Path) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
+def rows(run: Path, *kinds: str) -> list[dict[str, Any]]:
+    """Return what a run has logged, times left out."""
+    found = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return [
-        {k: v for k, v in json.loads(line).items() if k not in ("elapsed_s", "kind", "step")}
-        for line in lines
+        {key: value for key, value in row.items() if key not in ("elapsed_s", "kind")}
+        for row in found
+        if row["kind"] in (kinds or ("train", "valid"))
     ]
 
 
@@ -67,9 +69,9 @@ def run_all(*commands: list[str]) -> list[subprocess.CompletedProcess[str]]:
         return list(pool.map(run, commands))
 
 
-def assert_same_run(ours: Path, theirs: Path) -> None:
-    assert len(rows(ours)) == len(rows(theirs))
-    for mine, other in zip(rows(ours), rows(theirs), strict=True):
+def assert_same_run(ours: Path, theirs: Path, *kinds: str) -> None:
+    assert len(rows(ours, *kinds)) == len(rows(theirs, *kinds)) > 5
+    for mine, other in zip(rows(ours, *kinds), rows(theirs, *kinds), strict=True):
         assert mine == pytest.approx(other, rel=ROUNDING, abs=1e-5)
 
 
@@ -174,5 +176,7 @@ def test_a_language_model_trains_on_two_processes_as_on_one_with_twice_the_batch
         LAUNCHER + words("lm", tmp_path / "split", *options, sets=(*half, "training.sharded=true")),
     )
     assert [result.returncode for result in results] == [0] * 4, results[1].stderr
-    for name in ("two", "twice", "split"):
-        assert_same_run(tmp_path / "one", tmp_path / name)
+    # What is measured on comes in batches of that many frames too.
+    assert_same_run(tmp_path / "one", tmp_path / "two", "train")
+    for name in ("twice", "split"):
+        assert_same_run(tmp_path / "two", tmp_path / name)
