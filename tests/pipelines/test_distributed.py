@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,11 @@ import pytest
 import torch
 
 from soundgen.data.manifest import read_manifest, write_manifest
+from soundgen.errors import CheckpointError
+from soundgen.pipelines.recipes import load_recipe
 from soundgen.pipelines.tokenize import tokenize
+from soundgen.pipelines.train_codec import train_codec
+from soundgen.pipelines.train_lm import train_lm
 from tests.fixtures_audio import make_dataset
 from tests.fixtures_codec import make_tiny_codec
 
@@ -43,10 +46,18 @@ LM = (
 ROUNDING = 1e-4
 
 
-def words(kind: str, out: Path, *arguments: str | Path, sets: tuple[str, ...]) -> list[str]:
+def launched(kind: str, out: Path, *arguments: str | Path, sets: tuple[str, ...]) -> list[str]:
+    """Return the command that trains on two processes."""
     base = ["-m", "soundgen", "train", kind, "--recipe", "tiny", "--device", "cpu", "-q"]
     options = [word for item in sets for word in ("--set", item)]
-    return [*base, "--out", str(out), *map(str, arguments), *options]
+    return [*LAUNCHER, *base, "--out", str(out), *map(str, arguments), *options]
+
+
+def launch(command: list[str]) -> str:
+    """Run it and return what it says on stdout."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def rows(run: Path, *kinds: str) -> list[dict[str, Any]]:
@@ -57,16 +68,6 @@ def rows(run: Path, *kinds: str) -> list[dict[str, Any]]:
         for row in found
         if row["kind"] in (kinds or ("train", "valid"))
     ]
-
-
-def run_all(*commands: list[str]) -> list[subprocess.CompletedProcess[str]]:
-    """Run commands side by side: they mostly wait for the imports."""
-
-    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, capture_output=True, text=True, timeout=300)
-
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(run, commands))
 
 
 def assert_same_run(ours: Path, theirs: Path, *kinds: str) -> None:
@@ -97,29 +98,19 @@ def cache(data: Path, codec: Path) -> Path:
 def test_a_codec_trains_on_two_processes_as_on_one_with_twice_the_batch(
     data: Path, tmp_path: Path
 ) -> None:
-    whole = (*CODEC, "training.batch_size=8", "discriminator.batch_size=8")
+    one, two, twice = tmp_path / "one", tmp_path / "two", tmp_path / "twice"
     half = (*CODEC, "training.batch_size=4", "discriminator.batch_size=4")
-    results = run_all(
-        [sys.executable, *words("codec", tmp_path / "one", "--data", data, sets=whole)],
-        LAUNCHER + words("codec", tmp_path / "two", "--data", data, sets=half),
-        [
-            sys.executable,
-            *words(
-                "codec",
-                tmp_path / "twice",
-                "--data",
-                data,
-                sets=(*half, "training.accumulate=2"),
-            ),
-        ],
-    )
-    assert [result.returncode for result in results] == [0, 0, 0], results[1].stderr
-    found = rows(tmp_path / "one")
-    assert {"l_g", "l_feat", "l_d", "l_w", "perplexity"} <= set().union(*found)
-    assert_same_run(tmp_path / "one", tmp_path / "two")
-    assert_same_run(tmp_path / "one", tmp_path / "twice")
+    shown = launch(launched("codec", two, "--data", data, sets=half))
+    for out, sets in (
+        (one, (*CODEC, "training.batch_size=8", "discriminator.batch_size=8")),
+        (twice, (*half, "training.accumulate=2")),
+    ):
+        train_codec(load_recipe("codec", "tiny", sets), data=data, out=out, device="cpu")
+    assert {"l_g", "l_feat", "l_d", "l_w", "perplexity"} <= set().union(*rows(one))
+    assert_same_run(one, two)
+    assert_same_run(one, twice)
     # One of the two processes speaks for both.
-    assert results[1].stdout.splitlines() == [str(tmp_path / "two")]
+    assert shown == f"{two}\n"
 
 
 # Each process moves the codebooks by its half of the vectors, and one alone by all of them; a
@@ -128,55 +119,108 @@ QUANTIZER = """
 import sys, torch
 from soundgen.codec.quantizer import ResidualVectorQuantizer
 from soundgen.training.distributed import batch_parts, join_processes
+from soundgen.training.launch import num_processes
 
 join_processes(torch.device("cpu"))
 torch.manual_seed(0)
 quantizer = ResidualVectorQuantizer(3, 32, 8).train()
 quantizer.usage[:, ::4] = 1e-3
 parts = torch.randn(4, 5, 8, 20)
-n_q = torch.tensor([3, 1, 2, 3, 3]).repeat(4, 1)
-for _ in range(3):
-    cut = batch_parts(4 // int(sys.argv[2]))
-    for part in cut.mine:
-        quantizer(parts[part], n_q[part])
-    torch.manual_seed(1)
+n_q = torch.tensor([3, 1, 2, 3, 3])
+for step in range(3):
+    for part in batch_parts(4 // num_processes()).mine:
+        quantizer(parts[part] + step / 2, n_q)
+    torch.manual_seed(step)
     quantizer.update_codebooks()
-    assert quantizer.num_restarted >= 0
-    parts = parts + 0.5
-torch.save(quantizer.state_dict(), sys.argv[1] + sys.argv[2])
+    assert step or quantizer.num_restarted == 24
+torch.save(quantizer.state_dict(), globals().get("argv", sys.argv)[1])
 """
 
 
 def test_codebooks_move_and_restart_alike_however_a_batch_is_cut(tmp_path: Path) -> None:
-    script = tmp_path / "quantizer.py"
-    script.write_text(QUANTIZER)
-    results = run_all(
-        [sys.executable, str(script), str(tmp_path / "of"), "1"],
-        [*LAUNCHER, str(script), str(tmp_path / "of"), "2"],
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        place = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1])}
+    # No launcher: its environment is all that counts.
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", QUANTIZER, str(tmp_path / f"{rank}.pt")],
+            env={**os.environ, **place, "WORLD_SIZE": "2", "RANK": str(rank)},
+        )
+        for rank in (0, 1)
+    ]
+    exec(QUANTIZER, {"argv": ["", str(tmp_path / "alone.pt")]})
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    alone, first, second = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("alone", 0, 1)
     )
-    assert [result.returncode for result in results] == [0, 0], results[1].stderr
-    one, two = (torch.load(tmp_path / f"of{n}", weights_only=True) for n in (1, 2))
-    assert (one["usage"] > 0.1).all()
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-6)
+    assert (alone["usage"] > 0.1).all()
+    for name, value in alone.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-6)
+        assert torch.equal(first[name], second[name])
 
 
 def test_a_language_model_trains_on_two_processes_as_on_one_with_twice_the_batch(
     codec: Path, cache: Path, tmp_path: Path
 ) -> None:
-    options = ("--data", cache, "--codec", codec)
-    whole, half = (*LM, "training.batch_frames=1200"), (*LM, "training.batch_frames=600")
-    results = run_all(
-        [sys.executable, *words("lm", tmp_path / "one", *options, sets=whole)],
-        LAUNCHER + words("lm", tmp_path / "two", *options, sets=half),
-        [
-            sys.executable,
-            *words("lm", tmp_path / "twice", *options, sets=(*half, "training.accumulate=2")),
-        ],
-        LAUNCHER + words("lm", tmp_path / "split", *options, sets=(*half, "training.sharded=true")),
-    )
-    assert [result.returncode for result in results] == [0] * 4, results[1].stderr
+    one, two, twice = tmp_path / "one", tmp_path / "two", tmp_path / "twice"
+    half = (*LM, "training.batch_frames=600")
+    launch(launched("lm", two, "--data", cache, "--codec", codec, sets=half))
+    for out, sets in (
+        (one, (*LM, "training.batch_frames=1200")),
+        (twice, (*half, "training.accumulate=2")),
+    ):
+        recipe = load_recipe("lm", "tiny", sets)
+        train_lm(recipe, data=cache, codec=str(codec), out=out, device="cpu")
     # What is measured on comes in batches of that many frames too.
-    assert_same_run(tmp_path / "one", tmp_path / "two", "train")
-    for name in ("twice", "split"):
-        assert_same_run(tmp_path / "two", tmp_path / name)
+    assert_same_run(one, two, "train")
+    assert_same_run(twice, two)
+
+
+@pytest.mark.slow
+def test_a_model_that_is_split_trains_and_goes_on_as_a_whole_one(
+    codec: Path, cache: Path, tmp_path: Path
+) -> None:
+    whole, split = tmp_path / "whole", tmp_path / "split"
+    sets = (*LM, "training.batch_frames=600")
+    recipe = load_recipe("lm", "tiny", (*sets, "training.accumulate=2"))
+    train_lm(recipe, data=cache, codec=str(codec), out=whole, device="cpu")
+    command = launched(
+        "lm", split, "--data", cache, "--codec", codec, sets=(*sets, "training.sharded=true")
+    )
+    assert interrupted(command, split, lines=2) != 0
+    state = torch.load(split / "state.pt", weights_only=True)
+    assert 0 < state["step"] < recipe.training.steps
+    launch([*command, "--resume"])
+    assert_same_run(whole, split)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_saves_and_goes_on_with_as_large_a_batch(
+    codec: Path, cache: Path, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    sets = (*LM, "training.batch_frames=600")
+    recipe = load_recipe("lm", "tiny", (*sets, "training.accumulate=2"))
+    options: dict[str, Any] = {"data": cache, "codec": str(codec), "device": "cpu"}
+    train_lm(recipe, out=whole, **options)
+    command = launched("lm", broken, "--data", cache, "--codec", codec, sets=sets)
+    assert interrupted(command, broken, lines=2) != 0
+    assert (broken / "state.pt").exists()
+    with pytest.raises(CheckpointError, match=r"training\.accumulate was 2 and is now 1"):
+        train_lm(load_recipe("lm", "tiny", sets), out=broken, resume=True, **options)
+    train_lm(recipe, out=broken, resume=True, **options)
+    assert_same_run(whole, broken)
+
+
+def interrupted(command: list[str], run: Path, *, lines: int) -> int:
+    """Send Ctrl-C to the launcher once the run has logged so much; return its exit code."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    metrics = run / "metrics.jsonl"
+    while time.monotonic() < deadline and process.poll() is None:
+        if metrics.exists() and len(metrics.read_text().splitlines()) >= lines:
+            process.send_signal(signal.SIGINT)
+            break
+        time.sleep(0.01)
+    return process.wait(timeout=240)
