@@ -57,6 +57,11 @@ def tokenizing(data: Path, model: Path, cache: Path, *options: str) -> list[str]
     return [*words, "--variants", str(NUM_VARIANTS), "--device", "cpu", *options]
 
 
+def wanted(data: Path, model: Path, cache: Path) -> dict[str, Any]:
+    """Return what `tokenizing` asks for, for the function."""
+    return {"data": data, "cache": cache, "model": str(model), "variants": NUM_VARIANTS}
+
+
 def killed(arguments: list[str], when: Callable[[], bool]) -> int:
     """Start the program, kill it once `when` is true; return its exit code."""
     process = subprocess.Popen(
