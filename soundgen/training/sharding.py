@@ -73,4 +73,5 @@ def load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -
 def _split_as(value: Tensor, like: Tensor) -> Tensor:
     if not isinstance(like, DTensor):
         return value
-    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+    split: Tensor = distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+    return split
