@@ -15,12 +15,10 @@ from soundgen.checkpoint import resolve_model, save_model_folder
 from soundgen.config import from_dict, to_dict
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
 from soundgen.errors import CheckpointError, ConfigError
-from soundgen.lm.conditioning import TextCondition, TimeCondition, corrupt_text
 from soundgen.lm.config import LMConfig
-from soundgen.lm.delay import corrupt_inputs, swap_beginnings, training_pair
-from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
-from soundgen.pipelines.recipes import LMRecipe, LMTrainingConfig
+from soundgen.pipelines.lm_examples import augmented, example_losses, make_example
+from soundgen.pipelines.recipes import LMRecipe
 from soundgen.pipelines.training import (
     BestRun,
     TrainReport,
@@ -31,7 +29,7 @@ from soundgen.pipelines.training import (
     set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
-from soundgen.training.device import computes_bfloat16, resolve_device
+from soundgen.training.device import resolve_device
 from soundgen.training.distributed import (
     batch_parts,
     join_processes,
@@ -290,14 +288,14 @@ def _train_step(run: LMRun, batches: Sequence[TokenBatch], share: float) -> dict
     for part, batch in zip(parts.mine, batches, strict=True):
         rows = parts.rows(part, size)
         _seed_part(run, part, 0)
-        example = _example(
+        example = make_example(
             run.model.config,
             batch,
             run.device,
             has_text=has_text[rows],
             has_duration=has_duration[rows],
         )
-        examples.append(_augmented(example, run.model.config, training))
+        examples.append(augmented(example, run.model.config, training))
     counts = torch.stack([example.mask.sum(dim=(0, 2)) for example in examples]).float()
     num_targets = mean_over_processes(counts.mean(dim=0)).clamp(min=1 / parts.total)
     weights = torch.tensor(training.codebook_weights or (1.0,) * recipe.lm.n_q)
@@ -307,7 +305,7 @@ def _train_step(run: LMRun, batches: Sequence[TokenBatch], share: float) -> dict
     def losses() -> Iterator[Tensor]:
         for part, example in zip(parts.mine, examples, strict=True):
             _seed_part(run, part, 1)
-            found = _losses(run.model, example, training=training, num_targets=num_targets)
+            found = example_losses(run.model, example, training=training, num_targets=num_targets)
             by_codebook.add_(found.detach() / len(examples))
             yield (found * weights).sum()
 
@@ -331,77 +329,6 @@ def _seed_part(run: LMRun, part: int, stream: int) -> None:
         seed_step(training.seed, run.step, part, stream)
 
 
-class _Example(NamedTuple):
-    """What the model reads, and what it must say: see `training_pair`."""
-
-    inputs: Tensor
-    targets: Tensor
-    mask: Tensor
-    text: TextCondition
-    time: TimeCondition
-
-
-def _example(
-    config: LMConfig,
-    batch: TokenBatch,
-    device: torch.device,
-    *,
-    has_text: Tensor,
-    has_duration: Tensor,
-) -> _Example:
-    pair = training_pair(
-        batch.codes.to(device),
-        batch.num_frames.to(device),
-        batch.ends.to(device),
-        config.special,
-    )
-    text = TextCondition(
-        batch.text_states.to(device),
-        batch.text_mask.to(device),
-        batch.text_pooled.to(device),
-        has_text.to(device),
-    )
-    time = TimeCondition(
-        batch.start_s.to(device),
-        torch.where(has_duration, batch.duration_s, torch.nan).to(device),
-    )
-    return _Example(*pair, text, time)
-
-
-def _augmented(example: _Example, config: LMConfig, training: LMTrainingConfig) -> _Example:
-    """Return an example made harder, as it is trained on."""
-    inputs, mask, text = example.inputs, example.mask, example.text
-    if training.swapped_beginnings:
-        chosen = torch.rand(len(inputs)) < training.swapped_beginnings
-        inputs, mask = swap_beginnings(inputs, mask, chosen.to(inputs.device) & text.present)
-    inputs = corrupt_inputs(inputs, config.special, training.input_noise)
-    text = corrupt_text(
-        text, vector_noise=training.text_noise, token_dropout=training.token_dropout
-    )
-    return example._replace(inputs=inputs, mask=mask, text=text)
-
-
-def _losses(
-    model: LanguageModel,
-    example: _Example,
-    *,
-    training: LMTrainingConfig | None = None,
-    num_targets: Tensor | None = None,
-) -> Tensor:
-    """Return the cross-entropy of each codebook, `[K]`; in a training step as it is trained on."""
-    smoothing, precision = 0.0, "float32"
-    if training is not None:
-        smoothing, precision = training.label_smoothing, training.precision
-    device = example.inputs.device
-    # What is measured, unlike what is trained, is the same number on every machine.
-    half = precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-        logits = model(example.inputs, example.text, example.time)
-    return codebook_cross_entropy(
-        logits, example.targets, example.mask, label_smoothing=smoothing, num_targets=num_targets
-    )
-
-
 def _by_codebook(losses: Tensor) -> dict[str, float]:
     return {f"loss_{k}": float(loss) for k, loss in enumerate(losses)}
 
@@ -419,10 +346,10 @@ def _measure(run: LMRun, valid: list[TokenBatch]) -> dict[str, float]:
             batch = valid[turn % len(valid)]
             everyone = torch.ones(len(batch.num_frames), dtype=torch.bool)
             for row, has_text in enumerate((everyone, ~everyone)):
-                example = _example(
+                example = make_example(
                     run.model.config, batch, run.device, has_text=has_text, has_duration=everyone
                 )
-                found = _losses(run.model, example)
+                found = example_losses(run.model, example)
                 if turn < len(valid):
                     losses[row, turn] = found
     told, untold = sum_over_processes(losses)
