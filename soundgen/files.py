@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from soundgen.errors import OutputError
 
@@ -71,8 +74,13 @@ def _temporary_prefix(pid: int) -> str:
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
     """Hold `folder` for this process; the kernel frees it however the process ends.
+
+    Args:
+        folder: Made if missing.
+        shared: Hold it along with others who share it.
+        wait_s: How long to wait for those who hold it.
 
     Raises:
         OutputError: Another process holds it, or the folder cannot be made.
@@ -83,13 +91,18 @@ def folder_lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(
-                f"{folder}: another soundgen process is writing there",
-                hint="wait for it, or choose another --out",
-            ) from error
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    raise OutputError(
+                        f"{folder}: another soundgen process is writing there",
+                        hint="wait for it, or choose another --out",
+                    ) from error
+                time.sleep(0.05)
         yield
     finally:
         os.close(handle)
@@ -113,3 +126,20 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a small JSON file atomically; failing is an `OutputError`."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file; `None` where there is no such file, or none in it."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from soundgen.training.distributed import mean_over_processes
 
 
 class Balancer:
@@ -26,26 +28,46 @@ class Balancer:
         """Moving average of each gradient's norm: with the weights, all of the state."""
         self.corrections: dict[str, float] = {}
 
-    def backward(self, losses: Mapping[str, Tensor], wav: Tensor, *, unbalanced: Tensor) -> None:
-        """Send the balanced gradient of `losses` back through `wav`.
+    def gradients(self, losses: Mapping[str, Tensor], wav: Tensor) -> dict[str, Tensor]:
+        """Return each loss's gradient at `wav`, the decoder's output `[B, 1, T]`.
 
         Args:
             losses: Scalars that depend on `wav`; those of weight 0 are left out.
-            wav: The decoder's output `[B, 1, T]`, part of the graph.
-            unbalanced: A scalar whose own gradient is added as it is, in the same pass.
+            wav: A leaf, or part of the graph, which is kept.
         """
         active = {name: loss for name, loss in losses.items() if self.weights[name] > 0}
-        share = sum(self.weights[name] for name in active)
-        total = torch.zeros_like(wav)
-        for name, loss in active.items():
-            (gradient,) = torch.autograd.grad(loss, [wav], retain_graph=True)
-            # Mean over the batch of each item's norm, in fp32.
-            norm = float(gradient.detach().float().flatten(1).norm(dim=1).mean())
-            total += gradient * (self.weights[name] / share / self._average(name, norm))
-        if unbalanced.requires_grad:
-            torch.autograd.backward([wav, unbalanced], [total, None])
-        else:
-            wav.backward(total)
+        return {
+            name: torch.autograd.grad(loss, [wav], retain_graph=True)[0]
+            for name, loss in active.items()
+        }
+
+    def combine(self, parts: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
+        """Return the balanced gradient at each part's output, from what `gradients` gave for it.
+
+        The norms are means over all parts, and all processes. A loss that is a mean over B items
+        has gradients of 1 / B; divided by their norm they have not, so the balanced gradients of
+        parts are to be added where gradients of losses are to be averaged.
+        """
+        share = sum(self.weights[name] for name in parts[0])
+        # Mean over the batch of each item's norm, in fp32.
+        norms = {
+            name: torch.stack(
+                [part[name].detach().float().flatten(1).norm(dim=1).mean() for part in parts]
+            ).mean()
+            for name in parts[0]
+        }
+        means = mean_over_processes(torch.stack(list(norms.values()))).tolist()
+        scales = {
+            name: self.weights[name] / share / self._average(name, norm)
+            for name, norm in zip(norms, means, strict=True)
+        }
+        totals = []
+        for part in parts:
+            total = torch.zeros_like(next(iter(part.values())))
+            for name, gradient in part.items():
+                total += gradient * scales[name]
+            totals.append(total)
+        return totals
 
     def _average(self, name: str, norm: float) -> float:
         if not math.isfinite(norm):
@@ -64,3 +86,17 @@ class Balancer:
         """Take up the state of an interrupted run."""
         self.averages = dict(state["averages"])
         self.corrections = dict(state["corrections"])
+
+
+def send_back(gradient: Tensor, wav: Tensor, unbalanced: Tensor) -> None:
+    """Send a balanced gradient back from the decoder's output, and another loss's own with it.
+
+    Args:
+        gradient: At `wav`, of its shape.
+        wav: The decoder's output `[B, 1, T]`, part of the graph.
+        unbalanced: A scalar whose own gradient is added as it is, in the same pass.
+    """
+    if unbalanced.requires_grad:
+        torch.autograd.backward([wav, unbalanced], [gradient, None])
+    else:
+        wav.backward(gradient)

@@ -91,14 +91,27 @@ def generator_loss(fake: list[Verdict]) -> Tensor:
     return torch.stack([F.relu(1 - verdict.logits).mean() for verdict in fake]).mean()
 
 
-def feature_loss(fake: list[Verdict], real: list[Verdict]) -> Tensor:
-    """l_feat: L1 distance of discriminator features relative to the real ones' mean size."""
-    terms = [
-        (ours - theirs.detach()).abs().mean() / theirs.detach().abs().mean().clamp(min=1e-6)
+def feature_sizes(real: list[Verdict]) -> Tensor:
+    """Return the mean size of each feature of real audio, `[scales * layers]`."""
+    return torch.stack(
+        [feature.detach().abs().mean() for verdict in real for feature in verdict.features]
+    )
+
+
+def feature_loss(fake: list[Verdict], real: list[Verdict], sizes: Tensor) -> Tensor:
+    """l_feat: L1 distance of discriminator features relative to the real ones' mean size.
+
+    Args:
+        fake: Of what was decoded.
+        real: Of the target.
+        sizes: `feature_sizes` of the target, of the whole batch where this is a part of one.
+    """
+    distances = [
+        (ours - theirs.detach()).abs().mean()
         for fake_verdict, real_verdict in zip(fake, real, strict=True)
         for ours, theirs in zip(fake_verdict.features, real_verdict.features, strict=True)
     ]
-    return torch.stack(terms).mean()
+    return (torch.stack(distances) / sizes.clamp(min=1e-6)).mean()
 
 
 def discriminator_loss(fake: list[Verdict], real: list[Verdict]) -> Tensor:

@@ -56,20 +56,26 @@ class Codec(nn.Module):
         )
 
     def forward(
-        self, wav: Tensor, n_q: Tensor | None = None, *, quantize: bool = True
+        self,
+        wav: Tensor,
+        n_q: Tensor | None = None,
+        num_items: Tensor | None = None,
+        *,
+        quantize: bool = True,
     ) -> CodecOutput:
         """Reconstruct `wav` for training.
 
         Args:
             wav: float32 `[B, 1, T]`, T a multiple of the hop.
             n_q: int64 `[B]`, codebooks that each item uses; all if `None`.
+            num_items: As `ResidualVectorQuantizer` takes it.
             quantize: `False` leaves the quantizer out, for the first steps of a training.
         """
         latents = self.encoder(wav)
         if not quantize:
             empty = torch.zeros(len(wav), 0, latents.shape[2], dtype=torch.int64)
             return CodecOutput(self._decoded(latents), empty, latents.new_zeros(()))
-        quantized = self.quantizer(latents, n_q)
+        quantized = self.quantizer(latents, n_q, num_items)
         return CodecOutput(self._decoded(quantized.latents), quantized.codes, quantized.commitment)
 
     def _decoded(self, latents: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundgen.errors import ShapeError
+from soundgen.training.distributed import gather_rows, sum_over_processes
+from soundgen.training.launch import num_processes, process_rank
 
 NUM_PATHS = 4
 """Of the beam search that encodes. 16 gain a quarter more over 1 than 4 do."""
@@ -60,7 +62,9 @@ class ResidualVectorQuantizer(nn.Module):
         self.register_buffer("embedding_sum", torch.randn(num_codebooks, codebook_size, dim))
         self.register_buffer("usage", torch.ones(num_codebooks, codebook_size))
         self.num_restarted = 0
-        """Codes restarted by the last training step."""
+        """Codes restarted by the last `update_codebooks`."""
+        self._seen: list[list[tuple[Tensor, Tensor]]] = []
+        """Of each pass since then, each stage's vectors `[N, D]` and codes `[N]`."""
 
     @property
     def num_codebooks(self) -> int:
@@ -124,19 +128,23 @@ class ResidualVectorQuantizer(nn.Module):
             latents = latents + F.embedding(codes[:, k], self.codebook(k))
         return latents.transpose(1, 2)
 
-    def forward(self, latents: Tensor, n_q: Tensor | None = None) -> QuantizedLatents:
-        """Quantize for training; in training mode the codebooks move too.
+    def forward(
+        self, latents: Tensor, n_q: Tensor | None = None, num_items: Tensor | None = None
+    ) -> QuantizedLatents:
+        """Quantize for training; in training mode, note what `update_codebooks` needs.
 
         Args:
             latents: float32 `[B, D, L]`.
             n_q: int64 `[B]`, codebooks that each item uses (quantizer dropout); all if `None`.
+            num_items: float32 `[K]`, how many items use each stage on average over the parts of
+                the whole batch; if `None`, these items are all.
         """
         vectors = latents.transpose(1, 2)  # [B, L, D]
         residual = vectors.detach()
         total = torch.zeros_like(residual)
         commitment = vectors.new_zeros(())
         codes = []
-        self.num_restarted = 0
+        seen = []
         for k in range(self.num_codebooks):
             used = (
                 torch.ones(len(vectors), dtype=torch.bool, device=vectors.device)
@@ -147,13 +155,16 @@ class ResidualVectorQuantizer(nn.Module):
             code = nearest(residual, entries)
             quantized = F.embedding(code, entries)
             if self.training:
-                self._update(k, residual[used].flatten(0, 1), code[used].flatten())
+                seen.append((residual[used].flatten(0, 1), code[used].flatten()))
             # The stage's input is (vectors - total); only its first term carries a gradient.
             distance = ((vectors - total - quantized) ** 2).mean(dim=(1, 2))
-            commitment = commitment + (distance * used).sum() / used.sum().clamp(min=1)
+            items = used.sum().clamp(min=1) if num_items is None else num_items[k]
+            commitment = commitment + (distance * used).sum() / items
             total = total + quantized * used[:, None, None]
             residual = residual - quantized
             codes.append(code)
+        if seen:
+            self._seen.append(seen)
         straight_through = vectors + (total - vectors).detach()
         return QuantizedLatents(
             straight_through.transpose(1, 2),
@@ -180,21 +191,63 @@ class ResidualVectorQuantizer(nn.Module):
             residual = residual - F.embedding(nearest(residual, entries), entries)
 
     @torch.no_grad()
-    def _update(self, k: int, vectors: Tensor, codes: Tensor) -> None:
-        # What is not finite would stay in the averages for good; the step is skipped anyway.
-        if not len(vectors) or not bool(vectors.isfinite().all()):
+    def update_codebooks(self) -> None:
+        """Move the codebooks by all that was quantized in training mode since the last call.
+
+        Over all processes that train together, and all passes of each: so once a step, however
+        its batch was cut. Codes that have died restart at vectors of any of them.
+        """
+        passes, self._seen, self.num_restarted = self._seen, [], 0
+        if not passes:
             return
-        counts = torch.bincount(codes, minlength=self.codebook_size).to(vectors.dtype)
-        sums = torch.zeros_like(self.embedding_sum[k]).index_add_(0, codes, vectors)
-        self.usage[k].mul_(self.decay).add_(counts, alpha=1 - self.decay)
-        self.embedding_sum[k].mul_(self.decay).add_(sums, alpha=1 - self.decay)
-        fair = self.usage[k].mean()
-        dead = (self.usage[k] < self.dead_usage * fair).nonzero().flatten()
-        if len(dead):
-            chosen = vectors[torch.randint(len(vectors), (len(dead),), device=vectors.device)]
-            self.usage[k, dead] = fair
-            self.embedding_sum[k, dead] = chosen * fair
-            self.num_restarted += len(dead)
+        sums, counts = torch.zeros_like(self.embedding_sum), torch.zeros_like(self.usage)
+        # What is not finite would stay in the averages for good; the step is skipped anyway.
+        spoilt = torch.zeros(self.num_codebooks, device=sums.device)
+        for k in range(self.num_codebooks):
+            for vectors, codes in (seen[k] for seen in passes):
+                sums[k].index_add_(0, codes, vectors)
+                counts[k] += torch.bincount(codes, minlength=self.codebook_size)
+                spoilt[k] += not bool(vectors.isfinite().all())
+        moving = torch.cat([sums.flatten(), counts.flatten(), spoilt])
+        sums, counts, spoilt = sum_over_processes(moving).split(
+            [sums.numel(), counts.numel(), len(spoilt)]
+        )
+        moved = (spoilt == 0) & (counts.view_as(self.usage).sum(dim=1) > 0)
+        self._average(moved, sums.view_as(self.embedding_sum), counts.view_as(self.usage))
+        self._restart_dead(moved, passes)
+
+    def _average(self, moved: Tensor, sums: Tensor, counts: Tensor) -> None:
+        for k in moved.nonzero().flatten().tolist():
+            self.usage[k].mul_(self.decay).add_(counts[k], alpha=1 - self.decay)
+            self.embedding_sum[k].mul_(self.decay).add_(sums[k], alpha=1 - self.decay)
+
+    def _restart_dead(self, moved: Tensor, passes: list[list[tuple[Tensor, Tensor]]]) -> None:
+        """Put the dead codes of each codebook that moved where randomly drawn vectors are."""
+        fair = self.usage.mean(dim=1)
+        is_dead = (self.usage < self.dead_usage * fair[:, None]) & moved[:, None]
+        if not bool(is_dead.any()):
+            return
+        # Vectors are numbered over all passes of all processes, in the order of the whole batch.
+        lengths = torch.tensor([[len(vectors) for vectors, _ in seen] for seen in passes])
+        lengths = gather_rows(lengths.to(fair.device)[None]).transpose(0, 1).flatten(0, 1)
+        num_owners, rank = num_processes(), process_rank()
+        drawn = []
+        for k in is_dead.any(dim=1).nonzero().flatten().tolist():
+            ends = lengths[:, k].cumsum(0)
+            num_dead = int(is_dead[k].sum())
+            chosen = torch.randint(int(ends[-1]), (num_dead,), device=fair.device)
+            owner = torch.searchsorted(ends, chosen, right=True)
+            within = chosen - (ends - lengths[:, k])[owner]
+            rows = torch.zeros(num_dead, self.embedding_sum.shape[2], device=fair.device)
+            for number, seen in enumerate(passes):
+                mine = owner == number * num_owners + rank
+                rows[mine] = seen[k][0][within[mine]]
+            drawn.append(rows)
+        restarted = sum_over_processes(torch.cat(drawn))
+        fair_of_dead = fair.repeat_interleave(is_dead.sum(dim=1))
+        self.usage[is_dead] = fair_of_dead
+        self.embedding_sum[is_dead] = restarted * fair_of_dead[:, None]
+        self.num_restarted = len(restarted)
 
 
 def nearest(vectors: Tensor, entries: Tensor) -> Tensor:

@@ -88,6 +88,15 @@ SeedOption = Annotated[
         rich_help_panel=_SOUND,
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Make the I-th of N parts of the sounds, each as it is without; with --seed.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 NegativePromptOption = Annotated[
     str,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soundgen.commands._completion import model_names
+from soundgen.commands._shard import parse_shard
 from soundgen.commands._terminal import (
     DeviceOption,
     ForceOption,
@@ -96,7 +96,7 @@ def prepare(
 
     Example: `soundgen dataset prepare sounds data --captions sounds.csv --split-s 10`
     """
-    part = _parse_shard(shard)
+    part = parse_shard(shard)
     from soundgen.pipelines.prepare import prepare as run
 
     with _saying_how_to_go_on(), console_progress(quiet) as progress:
@@ -138,6 +138,14 @@ def synth(
             help="Kinds such as rain or bell, or families such as weather; all if not given.",
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Make the I-th of N parts of the clips; the last part to end writes the manifest.",
+        ),
+    ] = None,
     jobs: JobsOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
@@ -152,6 +160,7 @@ def synth(
 
     Example: `soundgen dataset synth data --hours 1 --seed 1 --kinds weather,water,bell`
     """
+    part = parse_shard(shard)
     from soundgen.pipelines.synth import synth as run
 
     names = [name.strip() for name in kinds.split(",") if name.strip()] if kinds else []
@@ -163,6 +172,7 @@ def synth(
             hours=hours,
             seed=seed,
             kinds=names,
+            shard=part,
             jobs=jobs,
             force=force,
             progress=progress,
@@ -170,7 +180,7 @@ def synth(
     if json:
         print_json(report)
     else:
-        _show_made(report, quiet=quiet)
+        _show_made(report, shard, quiet=quiet)
 
 
 @app.command()
@@ -205,6 +215,14 @@ def tokenize(
             "--text-encoder", metavar="NAME", help="Text encoder, if not the default one."
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Encode the I-th of N parts; the last part to end puts the cache together.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     force: ForceOption = False,
     json: JsonOption = False,
@@ -213,11 +231,14 @@ def tokenize(
 ) -> None:
     """Encode a dataset once for the training of language models: codes and embedded captions.
 
+    Interrupted, the same command goes on where it stopped.
+
     Example: `soundgen dataset tokenize data cache --model runs/codec --variants 3 --n-q 4`
     """
+    part = parse_shard(shard)
     from soundgen.pipelines.tokenize import tokenize as run
 
-    with console_progress(quiet) as progress:
+    with _saying_how_to_go_on(), console_progress(quiet) as progress:
         report = run(
             data=data,
             cache=cache,
@@ -225,12 +246,20 @@ def tokenize(
             variants=variants,
             n_q=n_q,
             text_encoder=text_encoder,
+            shard=part,
             device=device,
             force=force,
             progress=progress,
         )
     if json:
         print_json(report)
+    elif not report.finished:
+        note(
+            f"shard {shard} of {report.num_clips} clips and variants is done; the last shard to "
+            "end puts the cache together",
+            quiet=quiet,
+        )
+        print_line(str(report.cache))
     else:
         note(
             f"{report.num_clips} clips, {report.num_variants} variants, {report.hours:.2f} h",
@@ -331,15 +360,6 @@ def licenses(
                 )
 
 
-def _parse_shard(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    if match is None:
-        raise UsageError(f"--shard {text}: not of the form i/n", hint="for example --shard 1/4")
-    return int(match[1]), int(match[2])
-
-
 @contextmanager
 def _saying_how_to_go_on() -> Iterator[None]:
     try:
@@ -372,7 +392,15 @@ def _show_prepared(report: PrepareReport, shard: str | None, *, quiet: bool) -> 
     print_line(str(report.data))
 
 
-def _show_made(report: SynthReport, *, quiet: bool) -> None:
+def _show_made(report: SynthReport, shard: str | None, *, quiet: bool) -> None:
+    if not report.finished:
+        note(
+            f"shard {shard} is done, {report.num_made} made now; the last shard to end writes the "
+            "manifest",
+            quiet=quiet,
+        )
+        print_line(str(report.data))
+        return
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
     note(
         f"{report.num_clips} clips ({splits}), {report.hours:.2f} h, {len(report.kinds)} kinds; "

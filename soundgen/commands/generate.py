@@ -24,6 +24,7 @@ from soundgen.commands._finish import (
     TrimOption,
     finish_settings,
 )
+from soundgen.commands._shard import parse_shard
 from soundgen.commands._sound_files import FORMATS, folders_made, plan_output
 from soundgen.commands._sound_options import (
     DEFAULT_CFG_SCALE,
@@ -43,6 +44,7 @@ from soundgen.commands._sound_options import (
     PlotOption,
     PromptsArgument,
     SeedOption,
+    ShardOption,
     TableOption,
     TemperatureOption,
     TopKOption,
@@ -100,6 +102,7 @@ def generate(
     top_p: TopPOption = DEFAULT_TOP_P,
     cfg_scale: CfgScaleOption = DEFAULT_CFG_SCALE,
     name: NameOption = None,
+    shard: ShardOption = None,
     format_: FormatOption = None,
     trim: TrimOption = False,
     sample_rate: SampleRateOption = None,
@@ -126,6 +129,11 @@ def generate(
     `soundgen generate --prompts sounds.csv -o sounds/ --name "{row:03d}_{prompt}"` and
     `soundgen generate "door slam" --variation-of slam.wav --strength 0.4 -n 4 -o slams/`
     """
+    from soundgen.pipelines.shards import check_shard
+
+    part = check_shard(parse_shard(shard))
+    if part is not None and seed is None:
+        raise UsageError("--shard needs --seed: all parts must draw the same", hint="add --seed 1")
     rows = _rows(prompts, table)
     duration_s = parse_duration(duration)
     for option, value in (("--temperature", temperature), ("--cfg-scale", cfg_scale)):
@@ -181,10 +189,17 @@ def generate(
         plot=plot,
     )
     asked = {**plan.asked(), "seed": seed, "model": model}
+    if part is not None:
+        asked["shard"] = part.name
     journal = SoundJournal(folder, asked) if several else None
     if seed is None:
         seed = _draw_seed(journal, quiet=quiet)
     requests = plan.requests(seed)
+    if part is not None:
+        requests = [request for i, request in enumerate(requests) if part.takes(i)]
+        note(f"shard {shard}: {len(requests)} of {plan.num_sounds} sounds", quiet=quiet)
+        if not requests:
+            return
     outputs = [request.output for request in requests]
     with (
         nullcontext() if file_name else folders_made(folder, outputs),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
@@ -22,7 +24,8 @@ from soundgen.commands._terminal import (
     print_json,
     print_line,
 )
-from soundgen.errors import Terminated, UsageError
+from soundgen.errors import ExitCode, Terminated, UsageError
+from soundgen.training.launch import is_main, launch_command, num_processes
 from soundgen.training.run_files import STATE_FILE, check_run_folder
 
 if TYPE_CHECKING:
@@ -74,10 +77,43 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, build the model, train nothing.")
 ]
 
+# Exit code of a process of several that another one's failure ends: that one says why.
+_FOLLOWED = ExitCode.BUG
+
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+P = ParamSpec("P")
+
+
+class _Voice:
+    """Of several processes, lets the first that fails say why: what the others meet follows."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or not issubclass(kind, Exception) or num_processes() == 1:
+            return
+        # Before they have joined, all meet the same: a wrong option, a recipe that is none.
+        first = is_main()
+        if "torch" in sys.modules:
+            from soundgen.training.distributed import first_to_fail
+
+            first = first_to_fail()
+        if not first:
+            raise typer.Exit(_FOLLOWED)
+
+
+def _with_one_voice(command: Callable[P, None]) -> Callable[P, None]:
+    @wraps(command)
+    def run(*args: P.args, **options: P.kwargs) -> None:
+        with _Voice():
+            command(*args, **options)
+
+    return run
 
 
 @app.command()
+@_with_one_voice
 def codec(
     recipe: RecipeOption,
     data: DataOption,
@@ -108,6 +144,7 @@ def codec(
         check_run_folder(out, resume=resume)
     from soundgen.pipelines.train_codec import train_codec
 
+    quiet = quiet or not is_main()
     with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
         report = train_codec(
             loaded,
@@ -124,6 +161,7 @@ def codec(
 
 
 @app.command()
+@_with_one_voice
 def lm(
     recipe: RecipeOption,
     data: Annotated[
@@ -165,6 +203,7 @@ def lm(
         check_run_folder(out, resume=resume)
     from soundgen.pipelines.train_lm import train_lm
 
+    quiet = quiet or not is_main()
     with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
         report = train_lm(
             loaded,
@@ -182,6 +221,7 @@ def lm(
 
 
 @app.command()
+@_with_one_voice
 def matcher(
     recipe: RecipeOption,
     data: DataOption,
@@ -210,6 +250,10 @@ def matcher(
 
     Example: `soundgen train matcher --recipe small --data data --model runs/lm --out runs/matcher`
     """
+    if num_processes() > 1:
+        raise UsageError(
+            "train matcher runs in one process", hint="start it with soundgen instead of torchrun"
+        )
     max_time_s = parse_time(max_time)
     rest = [] if model is None else ["--model", model]
     again = _resume_command("matcher", recipe, data, out, set_, max_time, device, rest)
@@ -220,6 +264,7 @@ def matcher(
         check_run_folder(out, resume=resume)
     from soundgen.pipelines.train_matcher import train_matcher
 
+    quiet = quiet or not is_main()
     with _saying_how_to_go_on(out, again), console_progress(quiet) as progress:
         report = train_matcher(
             loaded,
@@ -259,7 +304,7 @@ def _resume_command(
     device: str,
     rest: list[str],
 ) -> str:
-    words = ["soundgen", "train", kind, "--recipe", recipe, "--data", str(data), *rest]
+    words = [*launch_command(), "train", kind, "--recipe", recipe, "--data", str(data), *rest]
     words += ["--out", str(out)]
     for override in set_ or []:
         words += ["--set", override]
@@ -276,12 +321,14 @@ def _saying_how_to_go_on(out: Path, command: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Terminated):
-        if (out / STATE_FILE).exists():
+        if is_main() and (out / STATE_FILE).exists():
             note(f"stopped; go on with: {command}")
         raise
 
 
 def _show(report: TrainReport, again: str, *, dry_run: bool, json: bool, quiet: bool) -> None:
+    if not is_main():
+        return
     if json:
         print_json(report)
         return

@@ -158,6 +158,17 @@ class TokenSamplerConfig:
     max_items: int = 64
 
 
+class _Window(NamedTuple):
+    """A cut of a clip, and which of its texts goes with it."""
+
+    clip: TokenClip
+    start: int
+    length: int
+    text_row: int
+    anchor: int
+    """How many of its first frames are the sound's beginning instead."""
+
+
 class TokenSampler:
     """Draws batches of clips of like length; batch i is a function of (seed, i) alone.
 
@@ -211,13 +222,23 @@ class TokenSampler:
         longest = min(self.max_frames, max(clip.num_frames for clip in bucket))
         return max(1, min(self.config.max_items, self.config.batch_frames // longest))
 
-    def batch(self, index: int) -> TokenBatch:
-        """Return batch number `index`."""
+    def batch(self, index: int, part: int = 0, num_parts: int = 1) -> TokenBatch:
+        """Return batch number `index`, or a part of it.
+
+        Args:
+            index: Of the batch.
+            part: Which of the parts, from 0.
+            num_parts: How many times the rows of a batch there are in all, each part with as
+                many as a batch alone has. All are drawn and only the part's are read, so that the
+                whole is the same however many share it.
+        """
         rng = sample_rng(self.seed, index)
         bucket = min(int(np.searchsorted(self.across, rng.random())), len(self.buckets) - 1)
-        picks = np.searchsorted(self.within[bucket], rng.random(self.sizes[bucket]))
+        size = self.sizes[bucket]
+        picks = np.searchsorted(self.within[bucket], rng.random(size * num_parts))
         clips = [self.buckets[bucket][min(int(i), len(self.buckets[bucket]) - 1)] for i in picks]
-        return self.assemble(clips, rng)
+        windows = [self._window(clip, rng) for clip in clips]
+        return self._read(windows[part * size : (part + 1) * size])
 
     def sweep(self, num_batches: int) -> Iterator[TokenBatch]:
         """Yield the first `num_batches` batches, the same at every call: for measuring."""
@@ -226,42 +247,55 @@ class TokenSampler:
 
     def assemble(self, clips: Sequence[TokenClip], rng: np.random.Generator) -> TokenBatch:
         """Cut a window from each clip and put them side by side."""
+        return self._read([self._window(clip, rng) for clip in clips])
+
+    def _window(self, clip: TokenClip, rng: np.random.Generator) -> _Window:
+        length = min(clip.num_frames, self.max_frames)
+        start = int(rng.integers(clip.num_frames - length + 1))
+        # Beginnings are where a listener notices: half of the windows are one.
+        if rng.random() < 0.5:
+            start = 0
+        text_row = clip.text_rows[int(rng.integers(len(clip.text_rows)))]
+        return _Window(clip, start, length, text_row, self._anchor(start, length, rng))
+
+    def _anchor(self, start: int, length: int, rng: np.random.Generator) -> int:
+        """Return how many frames of a window give way to the sound's beginning."""
+        if not self.config.anchored_windows:
+            return 0
+        rate = self.cache.info.frame_rate
+        anchor = round(rng.uniform(*_ANCHOR_S) * rate)
+        chosen = rng.random() < self.config.anchored_windows
+        behind = start >= round(_ANCHOR_BEGINS_S * rate) + anchor
+        return anchor if chosen and behind and length >= 2 * anchor else 0
+
+    def _read(self, windows: Sequence[_Window]) -> TokenBatch:
         cache, rate = self.cache, self.cache.info.frame_rate
-        lengths = [min(clip.num_frames, self.max_frames) for clip in clips]
-        codes = np.zeros((len(clips), max(lengths), self.config.n_q), np.int64)
-        starts, ends, text_rows = [], [], []
-        for row, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
-            start = int(rng.integers(clip.num_frames - length + 1))
-            # Beginnings are where a listener notices: half of the windows are one.
-            if rng.random() < 0.5:
-                start = 0
-            codes[row, :length] = self._codes(clip, start, start + length)
-            if self.config.anchored_windows:
-                anchor = round(rng.uniform(*_ANCHOR_S) * rate)
+        longest = max(window.length for window in windows)
+        codes = np.zeros((len(windows), longest, self.config.n_q), np.int64)
+        for row, window in enumerate(windows):
+            codes[row, : window.length] = self._codes(window.clip, window.start, window.length)
+            if window.anchor:
                 begin = round(_ANCHOR_BEGINS_S * rate)
-                chosen = rng.random() < self.config.anchored_windows
-                if chosen and start >= begin + anchor and length >= 2 * anchor:
-                    codes[row, :anchor] = self._codes(clip, begin, begin + anchor)
-            starts.append(start / rate)
-            # Not of a clip that was cut when it was encoded: its sound goes on.
-            ends.append(start + length >= int(clip.duration_s * rate))
-            text_rows.append(int(rng.choice(clip.text_rows)))
-        rows = torch.tensor(text_rows)
+                codes[row, : window.anchor] = self._codes(window.clip, begin, window.anchor)
+        # Not of a clip that was cut when it was encoded: its sound goes on.
+        ends = [w.start + w.length >= int(w.clip.duration_s * rate) for w in windows]
+        rows = torch.tensor([window.text_row for window in windows])
+        durations = [window.clip.duration_s for window in windows]
         return TokenBatch(
             codes=torch.from_numpy(codes).transpose(1, 2),
-            num_frames=torch.tensor(lengths),
+            num_frames=torch.tensor([window.length for window in windows]),
             ends=torch.tensor(ends),
-            start_s=torch.tensor(starts, dtype=torch.float32),
-            duration_s=torch.tensor([clip.duration_s for clip in clips], dtype=torch.float32),
+            start_s=torch.tensor([window.start / rate for window in windows], dtype=torch.float32),
+            duration_s=torch.tensor(durations, dtype=torch.float32),
             text_states=cache.states[rows].float(),
             text_mask=cache.mask[rows].bool(),
             text_pooled=cache.pooled[rows].float(),
         )
 
-    def _codes(self, clip: TokenClip, start: int, stop: int) -> NDArray[np.uint16]:
+    def _codes(self, clip: TokenClip, start: int, length: int) -> NDArray[np.uint16]:
         """Return frames of a clip, `[L, n_q]`."""
-        frames = self.cache.codes[clip.first_frame + start : clip.first_frame + stop]
-        return frames[:, : self.config.n_q]
+        first = clip.first_frame + start
+        return self.cache.codes[first : first + length, : self.config.n_q]
 
 
 class TokenCacheWriter:

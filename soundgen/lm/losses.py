@@ -7,7 +7,12 @@ from torch.nn import functional as F
 
 
 def codebook_cross_entropy(
-    logits: Tensor, targets: Tensor, mask: Tensor, *, label_smoothing: float = 0.0
+    logits: Tensor,
+    targets: Tensor,
+    mask: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    num_targets: Tensor | None = None,
 ) -> Tensor:
     """Return each codebook's mean cross-entropy in nats, `[K]`.
 
@@ -16,6 +21,8 @@ def codebook_cross_entropy(
         targets: int64 `[B, K, S]`.
         mask: bool `[B, K, S]`, true where a target counts.
         label_smoothing: Share of probability spread over the whole vocabulary.
+        num_targets: float32 `[K]`, how many targets count on average over the parts of a batch that
+            this is one of; those of `mask` if `None`.
     """
     losses = F.cross_entropy(
         logits.flatten(0, 2).float(),
@@ -24,4 +31,6 @@ def codebook_cross_entropy(
         label_smoothing=label_smoothing,
     ).view_as(targets)
     counted = losses * mask
-    return counted.sum(dim=(0, 2)) / mask.sum(dim=(0, 2)).clamp(min=1)
+    if num_targets is None:
+        num_targets = mask.sum(dim=(0, 2)).clamp(min=1)
+    return counted.sum(dim=(0, 2)) / num_targets

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,7 @@ from soundgen.codec.losses import (
     MelSpectra,
     bin_loss,
     feature_loss,
+    feature_sizes,
     generator_loss,
     magnitude_loss,
     mel_loss,
@@ -19,6 +22,7 @@ from soundgen.codec.losses import (
 )
 from soundgen.codec.magnitude import MagnitudeDecoder
 from soundgen.pipelines.recipes import CodecRecipe
+from soundgen.training.distributed import mean_over_processes
 
 _NAMES = {
     "time": "l_t",
@@ -26,6 +30,7 @@ _NAMES = {
     "magnitude": "l_m",
     "adversarial": "l_g",
     "feature": "l_feat",
+    "commitment": "l_w",
 }
 
 
@@ -34,10 +39,12 @@ def waveform_losses(
     wav: Tensor,
     recipe: CodecRecipe,
     discriminator: MultiScaleSTFTDiscriminator | None,
+    sizes: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return EnCodec's losses of `decoded` against `wav`, both `[B, 1, T]`.
 
-    The adversarial ones are among them if there is a discriminator.
+    The adversarial ones are among them if there is a discriminator. `sizes` are those of the
+    features of all of a process's parts; this is the only one if `None`.
     """
     shares, rate = recipe.losses, recipe.codec.sample_rate
     windows = {*shares.mel_windows, *(shares.magnitude_windows if shares.magnitude else ())}
@@ -57,7 +64,8 @@ def waveform_losses(
             real = discriminator(wav[:size])
         discriminator.requires_grad_(True)
         losses["adversarial"] = generator_loss(fake)
-        losses["feature"] = feature_loss(fake, real)
+        sizes = feature_sizes(real) if sizes is None else sizes
+        losses["feature"] = feature_loss(fake, real, mean_over_processes(sizes))
     return losses
 
 
@@ -90,6 +98,13 @@ def magnitude_losses(
     }
 
 
-def loss_metrics(losses: dict[str, Tensor]) -> dict[str, float]:
-    """Return the losses by the names that the log has for them."""
-    return {_NAMES[name]: float(loss.detach()) for name, loss in losses.items()}
+def loss_metrics(losses: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """Return the losses by the names that the log has for them.
+
+    Args:
+        losses: Of each of this process's parts; the means are over those of all processes.
+    """
+    names = list(losses[0])
+    rows = torch.stack([torch.stack([part[name] for name in names]) for part in losses])
+    means = mean_over_processes(rows.mean(dim=0)).tolist()
+    return {_NAMES[name]: mean for name, mean in zip(names, means, strict=True)}

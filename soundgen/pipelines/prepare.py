@@ -18,7 +18,7 @@ from soundgen.data.manifest import MANIFEST_NAME, SPLITS, write_manifest
 from soundgen.data.names import clip_stem, text_name
 from soundgen.data.walk import Rejected, Source, walk
 from soundgen.errors import InputError, UsageError
-from soundgen.files import atomic_path, folder_lock
+from soundgen.files import atomic_path, write_json
 from soundgen.pipelines.convert import MIN_CLIP_S, Converted, ConvertJob, convert_file
 from soundgen.pipelines.pool import default_jobs, run_jobs
 from soundgen.pipelines.prepare_facts import Knowledge, tell_some
@@ -26,16 +26,14 @@ from soundgen.pipelines.prepare_state import (
     AUDIO_FOLDER,
     REJECTED_NAME,
     REPORT_NAME,
+    STATE_FOLDER,
     Journal,
     Settings,
-    Shard,
     begin_dataset,
     check_dataset,
-    lock_dataset,
-    mark_shard_done,
     remove_strays,
-    write_json,
 )
+from soundgen.pipelines.shards import Shard, check_shard, lock_merge, lock_work, mark_shard_done
 from soundgen.progress import Progress, SilentProgress
 
 # Starting a process takes as long as converting about this much.
@@ -122,7 +120,7 @@ def prepare(
     settings = Settings(source=text_name(source.resolve()), trim=trim, split_s=split_s)
     check_dataset(data, settings, force=force)
     work = _Work(data, settings, jobs or default_jobs(), progress)
-    with lock_dataset(data, part):
+    with lock_work(data, data / STATE_FOLDER, part):
         begin_dataset(data, settings, force=force)
         journal = Journal(data, part)
         done = journal.load({item.name: item for item in found.sources})
@@ -130,11 +128,11 @@ def prepare(
         work.convert([item for item in mine if item.name not in done], journal, done)
         if part is None:
             return _finish(work, journal, done, known, allowed_licenses)
-        if not mark_shard_done(data, part):
+        if not mark_shard_done(data / STATE_FOLDER, part):
             return PrepareReport(
                 data=data, finished=False, num_files=len(mine), splits={}, reasons={}
             )
-    with folder_lock(data):  # the other shards' work, with whatever is new since
+    with lock_merge(data):  # the other shards' work, with whatever is new since
         done = journal.load({item.name: item for item in found.sources})
         work.convert([item for item in found.sources if item.name not in done], journal, done)
         return _finish(work, journal, done, known, allowed_licenses)
@@ -311,17 +309,7 @@ def _check_options(
         raise UsageError(f"--split-s must be at least {2 * MIN_CLIP_S} s, got {split_s}")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    if shard is None:
-        return None
-    if force:
-        raise UsageError(
-            "-f with --shard would throw away what the other shards did",
-            hint="remove the dataset by hand, then start all shards",
-        )
-    index, count = shard
-    if not 1 <= index <= count:
-        raise UsageError(f"--shard must be i/n with 1 <= i <= n, got {index}/{count}")
-    return Shard(index, count)
+    return check_shard(shard, force=force)
 
 
 def _in_shard(name: str, shard: Shard) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 from soundgen.data.manifest import MANIFEST_NAME
 from soundgen.data.walk import Source
 from soundgen.errors import OutputError
-from soundgen.files import atomic_path, folder_lock
+from soundgen.files import read_json, write_json
 from soundgen.pipelines.convert import Converted, ConvertedClip
+from soundgen.pipelines.shards import Shard
 
 STATE_FOLDER = ".prepare"
 AUDIO_FOLDER = "audio"
@@ -31,19 +31,6 @@ class Settings:
     source: str
     trim: bool
     split_s: float | None
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Part `index` (from 1) of `count` of the work."""
-
-    index: int
-    count: int
-
-    @property
-    def name(self) -> str:
-        """What its files are called."""
-        return f"{self.index}-of-{self.count}"
 
 
 def check_dataset(folder: Path, settings: Settings, *, force: bool) -> None:
@@ -94,25 +81,6 @@ def begin_dataset(folder: Path, settings: Settings, *, force: bool) -> None:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
 
 
-def lock_dataset(folder: Path, shard: Shard | None) -> ExitStack:
-    """Hold the whole dataset, or one shard of it; other shards may then be at work.
-
-    A dataset or shard that another process holds is an `OutputError`.
-    """
-    state = folder / STATE_FOLDER
-    with ExitStack() as stack:
-        if shard is None:
-            stack.enter_context(folder_lock(folder))
-            for other in sorted(state.glob("shard-*")):
-                if other.is_dir():
-                    stack.enter_context(folder_lock(other))
-        else:
-            with folder_lock(folder):
-                pass  # nobody makes the whole of it
-            stack.enter_context(folder_lock(state / f"shard-{shard.name}"))
-        return stack.pop_all()
-
-
 class Journal:
     """The converted files, one JSON line each, appended as they are done.
 
@@ -146,22 +114,6 @@ class Journal:
         """
         append_entry(
             self._file, {"size": source.size, "mtime_ns": source.mtime_ns, **asdict(converted)}
-        )
-
-
-def mark_shard_done(folder: Path, shard: Shard) -> bool:
-    """Note that a shard is complete; return whether all of them are."""
-    state = folder / STATE_FOLDER
-    write_json(state / f"done-{shard.name}.json", {})
-    names = (Shard(index, shard.count).name for index in range(1, shard.count + 1))
-    return all((state / f"done-{name}.json").exists() for name in names)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a small JSON file atomically; failing is an `OutputError`."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
         )
 
 
@@ -211,15 +163,6 @@ def _remove_dataset(folder: Path) -> None:
 
 def _stamp(settings: Settings) -> dict[str, Any]:
     return {"format_version": _FORMAT_VERSION, **asdict(settings)}
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object in a JSON file; `None` where there is no such file, or none in it."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _parse_entry(line: str) -> tuple[int, int, Converted] | None:

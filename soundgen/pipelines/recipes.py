@@ -100,6 +100,9 @@ class CodecTrainingConfig:
 
     steps: int
     batch_size: int = 16
+    """Items that a process takes at a time."""
+    accumulate: int = 1
+    """Times that it does so before each step, for a larger batch than its memory holds."""
     seed: int = 0
     ema_decay: float = 0.999
     quantizer_start: float = 0.02
@@ -120,7 +123,7 @@ class CodecTrainingConfig:
         """Refuse counts below one and shares that are none."""
         _check_counts(
             self,
-            *("steps", "batch_size", "kmeans_batches", "component_batches"),
+            *("steps", "batch_size", "accumulate", "kmeans_batches", "component_batches"),
             *("log_every", "checkpoint_every"),
         )
         _check_share(self, "ema_decay", "quantizer_start")
@@ -182,7 +185,12 @@ class LMTrainingConfig:
 
     steps: int
     batch_frames: int = 8000
-    """Frames of a batch, padding included: clips of like length are put together."""
+    """Frames that a process takes at a time, padding included: clips of like length together."""
+    accumulate: int = 1
+    """Times that it does so before each step, for a larger batch than its memory holds."""
+    sharded: bool = False
+    """Split weights, gradients and optimiser over the processes (FSDP), for a model that no single
+    device can hold all of that for."""
     max_s: float = 10.0
     """Training window; longer clips are cut to it."""
     seed: int = 0
@@ -220,7 +228,9 @@ class LMTrainingConfig:
     def __post_init__(self) -> None:
         """Refuse counts below one and shares that are none."""
         _check_counts(
-            self, "steps", "batch_frames", "log_every", "checkpoint_every", "valid_batches"
+            self,
+            *("steps", "batch_frames", "accumulate"),
+            *("log_every", "checkpoint_every", "valid_batches"),
         )
         _check_share(self, "ema_decay", "condition_dropout", "duration_dropout", "label_smoothing")
         _check_share(self, "swapped_beginnings", "anchored_windows")

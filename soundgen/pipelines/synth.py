@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from soundgen.audio.io import write_audio
@@ -19,10 +19,12 @@ from soundgen.data.synth.catalogue import KINDS, choose_kinds
 from soundgen.data.synth.kind import Kind
 from soundgen.data.synth.render import SYNTH_VERSION, plan, render
 from soundgen.errors import OutputError, UsageError
-from soundgen.files import check_space, folder_lock
+from soundgen.files import check_space, write_json
 from soundgen.pipelines.pool import default_jobs, run_jobs
-from soundgen.pipelines.prepare_state import AUDIO_FOLDER, REPORT_NAME, remove_strays, write_json
+from soundgen.pipelines.prepare_state import AUDIO_FOLDER, REPORT_NAME, remove_strays
+from soundgen.pipelines.shards import check_shard, lock_merge, lock_work, mark_shard_done
 from soundgen.pipelines.synth_state import (
+    STATE_FOLDER,
     MadeClip,
     SynthJournal,
     SynthSettings,
@@ -47,6 +49,7 @@ class SynthReport:
 
     Attributes:
         data: The dataset.
+        finished: False if other shards have work to do before there is a manifest.
         seed: What it was drawn from.
         num_clips: Clips in the manifest.
         num_made: Clips that this run made; the others were there.
@@ -57,13 +60,14 @@ class SynthReport:
     """
 
     data: Path
+    finished: bool = True
     seed: int
-    num_clips: int
+    num_clips: int = 0
     num_made: int
-    hours: float
-    num_recordings: int
-    splits: dict[str, int]
-    kinds: dict[str, int]
+    hours: float = 0.0
+    num_recordings: int = 0
+    splits: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def synth(
     hours: float,
     seed: int = 0,
     kinds: Sequence[str] = (),
+    shard: tuple[int, int] | None = None,
     jobs: int | None = None,
     force: bool = False,
     progress: Progress = SilentProgress(),
@@ -103,6 +108,8 @@ def synth(
         hours: Length of all clips together, at least; the last clip may exceed it.
         seed: What all is drawn from, from 0.
         kinds: Names of kinds or of families; all kinds if empty.
+        shard: (i, n): make only the i-th of n parts of the clips, i from 1. The parts may run on
+            several machines that share `data`; the last to end writes the manifest.
         jobs: Processes to use; all processors if `None`.
         force: Make a corpus that exists already anew.
         progress: Who listens.
@@ -112,32 +119,53 @@ def synth(
         OutputError: `data` holds something else, or cannot hold this much.
     """
     _check_options(hours, seed, jobs)
+    part = check_shard(shard, force=force)
     chosen = choose_kinds(kinds)
     names = tuple(kind.name for kind in chosen)
     settings = SynthSettings(seed=seed, kinds=names, synth_version=SYNTH_VERSION, hours=hours)
     check_corpus(data, settings, force=force)
     wanted = list(_jobs(data, seed, chosen, hours))
-    with folder_lock(data):
+    mine = [job for number, job in enumerate(wanted) if part is None or part.takes(number)]
+    with lock_work(data, data / STATE_FOLDER, part):
         begin_corpus(data, settings, force=force)
-        journal = SynthJournal(data)
-        done = journal.load()
-        missing = [job for job in wanted if job.path not in done]
-        seconds = sum(job.num_samples for job in missing) / SAMPLE_RATE
-        check_space(data, round(seconds * _BYTES_A_SECOND) + len(missing) * _BYTES_A_CLIP)
-        enough = 1 + int(seconds / _SECONDS_WORTH_A_PROCESS)
-        progress.start("making sounds", len(missing))
-        with closing(_made(missing, min(jobs or default_jobs(), enough))) as results:
-            for job, made in results:
-                if made is None:
-                    raise OutputError(
-                        f"{data / job.path}: the process that made it died",
-                        hint="perhaps there is too little memory: use fewer --jobs",
-                    )
-                done[job.path] = made
-                journal.append(made)
-                progress.advance()
-        progress.finish()
-        return _finish(data, seed, wanted, done, len(missing))
+        journal = SynthJournal(data, part)
+        done, num_made = _make_missing(data, mine, journal, jobs, progress)
+        if part is None:
+            return _finish(data, seed, wanted, done, num_made)
+        if not mark_shard_done(data / STATE_FOLDER, part, {"hours": hours}):
+            return SynthReport(data=data, finished=False, seed=seed, num_made=num_made)
+    with lock_merge(data):
+        # What the other shards made; also what has been removed since.
+        done, more = _make_missing(data, wanted, journal, jobs, progress)
+        return _finish(data, seed, wanted, done, num_made + more)
+
+
+def _make_missing(
+    data: Path,
+    wanted: Sequence[ClipJob],
+    journal: SynthJournal,
+    jobs: int | None,
+    progress: Progress,
+) -> tuple[dict[str, MadeClip], int]:
+    """Make the clips that are not there; return all that are, by path, and how many were made."""
+    done = journal.load()
+    missing = [job for job in wanted if job.path not in done]
+    seconds = sum(job.num_samples for job in missing) / SAMPLE_RATE
+    check_space(data, round(seconds * _BYTES_A_SECOND) + len(missing) * _BYTES_A_CLIP)
+    enough = 1 + int(seconds / _SECONDS_WORTH_A_PROCESS)
+    progress.start("making sounds", len(missing))
+    with closing(_made(missing, min(jobs or default_jobs(), enough))) as results:
+        for job, made in results:
+            if made is None:
+                raise OutputError(
+                    f"{data / job.path}: the process that made it died",
+                    hint="perhaps there is too little memory: use fewer --jobs",
+                )
+            done[job.path] = made
+            journal.append(made)
+            progress.advance()
+    progress.finish()
+    return done, len(missing)
 
 
 def _made(
@@ -204,7 +232,8 @@ def _finish(
     )
     write_manifest(data, clips)
     # What this run did is news, no property of the corpus: the same corpus has the same files.
-    kept = {key: value for key, value in asdict(report).items() if key not in ("data", "num_made")}
+    news = ("data", "finished", "num_made")
+    kept = {key: value for key, value in asdict(report).items() if key not in news}
     write_json(data / REPORT_NAME, kept)
     remove_strays(data, {clip.path for clip in clips})
     return report

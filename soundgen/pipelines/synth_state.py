@@ -10,17 +10,12 @@ from typing import Any
 
 from soundgen.data.manifest import MANIFEST_NAME
 from soundgen.errors import OutputError
-from soundgen.pipelines.prepare_state import (
-    AUDIO_FOLDER,
-    REPORT_NAME,
-    append_entry,
-    read_json,
-    write_json,
-)
+from soundgen.files import read_json, write_json
+from soundgen.pipelines.prepare_state import AUDIO_FOLDER, REPORT_NAME, append_entry
+from soundgen.pipelines.shards import Shard
 
 STATE_FOLDER = ".synth"
 _SETTINGS_NAME = "settings.json"
-_JOURNAL_NAME = "journal.jsonl"
 _FORMAT_VERSION = 1
 
 
@@ -106,15 +101,16 @@ class SynthJournal:
     A line that a kill cut short is skipped: its clip is made again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
         self._folder = folder
-        self._file = folder / STATE_FOLDER / _JOURNAL_NAME
+        self._state = folder / STATE_FOLDER
+        self._file = self._state / (f"journal-{shard.name}.jsonl" if shard else "journal.jsonl")
 
     def load(self) -> dict[str, MadeClip]:
-        """Return the clips by path, without those whose file has gone."""
+        """Return the clips by path, of all shards, without those whose file has gone."""
         done: dict[str, MadeClip] = {}
-        if self._file.exists():
-            for line in self._file.read_text(encoding="utf-8", errors="replace").split("\n"):
+        for file in sorted(self._state.glob("journal*.jsonl")):
+            for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
                     made = MadeClip(**json.loads(line))
                 except (ValueError, TypeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,24 @@ from numpy.typing import NDArray
 
 from soundgen.audio.io import read_mono
 from soundgen.data.manifest import MANIFEST_NAME, Clip, read_manifest
-from soundgen.data.tokens import CACHE_FILE, CACHE_FORMAT, CacheInfo, TokenCacheWriter
+from soundgen.data.tokens import (
+    CACHE_FILE,
+    CACHE_FORMAT,
+    CacheInfo,
+    TokenCache,
+    TokenCacheWriter,
+)
 from soundgen.errors import InputError, OutputError
 from soundgen.files import folder_lock, sha256_of
 from soundgen.pipelines.model import LoadedCodec, load_codec
+from soundgen.pipelines.shards import Shard, check_shard, lock_merge, lock_work, mark_shard_done
+from soundgen.pipelines.tokenize_state import (
+    STATE_FOLDER,
+    TokenJournal,
+    begin_cache,
+    end_cache,
+    was_begun,
+)
 from soundgen.progress import Progress, SilentProgress
 from soundgen.text.config import TextEncoderConfig
 from soundgen.text.encoder import TextEncoder, load_text_encoder
@@ -30,12 +45,22 @@ _LONGEST_MIX_S = 10.0
 
 @dataclass(frozen=True)
 class TokenizeReport:
-    """What was written."""
+    """What was written.
+
+    Attributes:
+        cache: The token cache.
+        finished: False if other shards have work to do before there is a cache.
+        num_clips: Clips of the train and valid splits; of a shard that is not the last, clips and
+            variants that were its work.
+        num_variants: Versions of each train clip.
+        hours: Length of all, variants included.
+    """
 
     cache: Path
     num_clips: int
     num_variants: int
-    hours: float
+    hours: float = 0.0
+    finished: bool = True
 
 
 class _Texts:
@@ -56,11 +81,15 @@ def tokenize(
     variants: int = 1,
     n_q: int | None = None,
     text_encoder: str | None = None,
+    shard: tuple[int, int] | None = None,
     device: str = "auto",
     force: bool = False,
     progress: Progress | None = None,
 ) -> TokenizeReport:
-    """Encode the train and valid splits of a dataset with a model's codec.
+    """Encode the train and valid splits of a dataset with a model's codec, or go on with it.
+
+    The same data and codec give the same cache, byte by byte, however often the work was
+    interrupted and however many shards did it; another processor may round differently.
 
     Codes cannot be mixed or made louder, so augmentation happens here: of each train clip,
     `variants - 1` further versions are written, with another gain, shifted by part of a frame,
@@ -74,23 +103,26 @@ def tokenize(
         n_q: Codebooks to encode with; all of the codec's if `None`. As many as the language model
             will have are quicker, and nearer to the sound than the first ones of more.
         text_encoder: Name or folder of the encoder; MiniLM if `None`.
+        shard: (i, n): encode only the i-th of n parts, i from 1. The parts may run on several
+            machines that share `cache`; the last to end puts the cache together.
         device: auto, cpu, cuda or mps.
         force: Replace a cache that is there.
         progress: Listens.
 
     Raises:
-        OutputError: `cache` holds a cache already.
+        OutputError: `cache` holds a cache already, or part of another one.
         InputError: The dataset has no train clip or a file cannot be read.
         SoundgenError: Model, encoder, device or output cannot be used; see the message.
     """
     progress = progress or SilentProgress()
     if variants < 1:
         raise InputError(f"variants must be at least 1, got {variants}")
-    if (cache / CACHE_FILE).exists() and not force:
+    part = check_shard(shard, force=force)
+    is_there = (cache / CACHE_FILE).exists() and not force
+    if is_there and part is None and not (cache / STATE_FOLDER).exists():
         raise OutputError(f"{cache}: holds a token cache already", hint="use -f to replace it")
     clips = [clip for clip in read_manifest(data) if clip.split != "test"]
-    train = [clip for clip in clips if clip.split == "train"]
-    if not train:
+    if not any(clip.split == "train" for clip in clips):
         raise InputError(f"{data}: no clip of the train split", hint="see: soundgen dataset stats")
     codec = load_codec(model, device=str(resolve_device(device)))
     most = codec.codec.config.num_codebooks
@@ -99,34 +131,117 @@ def tokenize(
         raise InputError(f"n_q must be in 1..{most} with this codec, got {n_q}")
     encoder = load_text_encoder(_text_config(text_encoder), device="cpu")
     manifest = data / MANIFEST_NAME if data.is_dir() else data
-    root = manifest.parent
     info = _cache_info(manifest, codec, encoder, variants, n_q)
-    with folder_lock(cache), TokenCacheWriter(cache, info) as writer:
-        texts = _Texts()
-        seconds = 0.0
-        progress.start("encoding clips", len(clips) + len(train) * (variants - 1))
-        for clip in clips:
-            audio = _load(root, clip, codec.codec.config.sample_rate)
-            seconds += _add(
-                writer, codec, audio, clip.category, clip.split, texts, prompts(clip), clip.duration
+    if is_there:
+        return _made_already(cache, info, len(clips), part)
+    work = _Work(manifest.parent, clips, codec, info, progress)
+    with lock_work(cache, cache / STATE_FOLDER, part):
+        begin_cache(cache, info, force=force)
+        with TokenJournal(cache, info, part) as journal:
+            work.encode([n for n in range(work.size) if part is None or part.takes(n)], journal)
+        if part is None:
+            return _finish(cache, work, journal, encoder)
+        if not mark_shard_done(journal.state, part):
+            mine = len(range(part.index - 1, work.size, part.count))
+            return TokenizeReport(cache, mine, variants, finished=False)
+    with lock_merge(cache):
+        with TokenJournal(cache, info, part) as journal:
+            work.encode(range(work.size), journal)
+        return _finish(cache, work, journal, encoder)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All clips and, behind them, the variants of the train split, numbered from 0."""
+
+    root: Path
+    clips: Sequence[Clip]
+    codec: LoadedCodec
+    info: CacheInfo
+    progress: Progress
+
+    @cached_property
+    def train(self) -> list[Clip]:
+        return [clip for clip in self.clips if clip.split == "train"]
+
+    @property
+    def size(self) -> int:
+        return len(self.clips) + len(self.train) * (self.info.num_variants - 1)
+
+    def encode(self, numbers: Sequence[int], journal: TokenJournal) -> None:
+        """Encode those of the pieces of work that no shard has done."""
+        done = journal.done()
+        missing = [number for number in numbers if number not in done]
+        self.progress.start("encoding clips", len(numbers))
+        self.progress.advance(len(numbers) - len(missing))
+        for number in missing:
+            self._encode(number, journal)
+            self.progress.advance()
+        self.progress.finish()
+
+    def _encode(self, number: int, journal: TokenJournal) -> None:
+        rate = self.codec.codec.config.sample_rate
+        if number < len(self.clips):
+            clip = self.clips[number]
+            audio, words = _load(self.root, clip, rate), prompts(clip)
+        else:
+            variant, index = divmod(number - len(self.clips), len(self.train))
+            variant, clip = variant + 1, self.train[index]
+            rng = sample_rng(variant, index)
+            mix = index % 2 == variant % 2
+            audio, words = _augmented(self.root, clip, self.train, self.codec, rng, mix=mix)
+        wav = torch.from_numpy(audio)[None, None]
+        whole_s = clip.duration if len(audio) >= int(MAX_CLIP_S * rate) else 0.0
+        journal.add(
+            number,
+            self.codec.codec.encode(wav, self.info.n_q)[0].numpy(),
+            duration_s=max(len(audio) / rate, whole_s),
+            category=clip.category,
+            split=clip.split,
+            texts=words,
+        )
+
+
+def _finish(
+    cache: Path, work: _Work, journal: TokenJournal, encoder: TextEncoder
+) -> TokenizeReport:
+    """Put the cache together from what all shards have encoded."""
+    texts = _Texts()
+    seconds = 0.0
+    with TokenCacheWriter(cache, work.info) as writer:
+        for clip, codes in journal.clips():
+            writer.add(
+                codes,
+                duration_s=clip.duration_s,
+                category=clip.category,
+                split=clip.split,
+                text_rows=texts.rows_of(clip.texts),
             )
-            progress.advance()
-        for variant in range(1, variants):
-            for index, clip in enumerate(train):
-                rng = sample_rng(variant, index)
-                audio, words = _augmented(
-                    root, clip, train, codec, rng, mix=index % 2 == variant % 2
-                )
-                seconds += _add(
-                    writer, codec, audio, clip.category, "train", texts, words, clip.duration
-                )
-                progress.advance()
-        progress.finish()
-        progress.start("embedding captions", None)
+            seconds += clip.duration_s
+        work.progress.start("embedding captions", None)
         embedded = encoder.encode(list(texts.rows))
         writer.finish(embedded.states, embedded.mask, embedded.pooled)
-        progress.finish()
-    return TokenizeReport(cache, len(clips), variants, seconds / 3600)
+        work.progress.finish()
+    end_cache(cache)
+    return TokenizeReport(cache, len(work.clips), work.info.num_variants, seconds / 3600)
+
+
+def _made_already(
+    cache: Path, info: CacheInfo, num_clips: int, part: Shard | None
+) -> TokenizeReport:
+    """Return the report of a cache that was complete when its last process ended or died.
+
+    Raises:
+        OutputError: It is another cache.
+    """
+    found = TokenCache(cache)
+    if found.info != info or (part is None and not was_begun(cache, info)):
+        raise OutputError(f"{cache}: holds a token cache already", hint="use -f to replace it")
+    if part is None:
+        with folder_lock(cache):
+            end_cache(cache)
+    seconds = sum(clip.duration_s for clip in found.clips)
+    return TokenizeReport(cache, num_clips, info.num_variants, seconds / 3600)
 
 
 def prompts(clip: Clip) -> list[str]:
@@ -170,25 +285,6 @@ def _load(root: Path, clip: Clip, sample_rate: int) -> NDArray[np.float32]:
     if not len(samples):
         raise InputError(f"{root / clip.path}: is empty", hint="see: soundgen dataset verify")
     return samples
-
-
-def _add(
-    writer: TokenCacheWriter,
-    codec: LoadedCodec,
-    audio: NDArray[np.float32],
-    category: str,
-    split: str,
-    texts: _Texts,
-    words: Sequence[str],
-    whole_s: float,
-) -> float:
-    codes = codec.codec.encode(torch.from_numpy(audio)[None, None], writer.info.n_q)[0].numpy()
-    rate = codec.codec.config.sample_rate
-    duration_s = max(len(audio) / rate, whole_s if len(audio) >= int(MAX_CLIP_S * rate) else 0.0)
-    writer.add(
-        codes, duration_s=duration_s, category=category, split=split, text_rows=texts.rows_of(words)
-    )
-    return duration_s
 
 
 def _augmented(

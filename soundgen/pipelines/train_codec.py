@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,20 @@ from torch import Tensor
 from soundgen.checkpoint import save_model_folder
 from soundgen.codec.balancer import Balancer
 from soundgen.codec.discriminator import MultiScaleSTFTDiscriminator
-from soundgen.codec.losses import discriminator_loss
 from soundgen.codec.magnitude import MagnitudeDecoder, MagnitudeEncoder, principal_components
 from soundgen.codec.model import Codec
 from soundgen.config import to_dict
 from soundgen.data.manifest import MANIFEST_NAME, read_manifest
 from soundgen.data.segments import SegmentSampler
 from soundgen.errors import ConfigError
-from soundgen.files import folder_lock, sha256_of
-from soundgen.pipelines.codec_losses import loss_metrics, magnitude_losses, waveform_losses
+from soundgen.files import sha256_of
+from soundgen.pipelines.codec_losses import loss_metrics
+from soundgen.pipelines.codec_step import (
+    descend_balanced,
+    descend_discriminator,
+    descend_magnitudes,
+    make_parts,
+)
 from soundgen.pipelines.codec_valid import load_valid, measure_codec
 from soundgen.pipelines.codec_weights import load_folded, released_codec
 from soundgen.pipelines.recipes import CodecRecipe
@@ -30,14 +34,24 @@ from soundgen.pipelines.training import (
     FiniteGuard,
     TrainReport,
     make_adamw,
+    recipe_identity,
     restore,
     run_steps,
     set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
 from soundgen.training.device import resolve_device
+from soundgen.training.distributed import (
+    average_gradients,
+    batch_parts,
+    gather_rows,
+    join_processes,
+    share_weights,
+    sum_over_processes,
+)
 from soundgen.training.ema import WeightAverage
-from soundgen.training.run import RunFolder
+from soundgen.training.launch import is_main
+from soundgen.training.run import RunFolder, run_lock
 from soundgen.training.seeding import INITIAL, KMEANS, seed_step
 
 _COLLAPSED_SHARE = 0.05
@@ -127,7 +141,7 @@ def train_codec(
         SoundgenError: Data, model, output or device cannot be used; see the message.
     """
     progress = progress or SilentProgress()
-    torch_device = resolve_device(device)
+    torch_device = join_processes(resolve_device(device))
     manifest = data / MANIFEST_NAME if data.is_dir() else data
     clips = read_manifest(data)
     root = manifest.parent
@@ -145,21 +159,22 @@ def train_codec(
         _start_components(run, sampler)
     if dry_run:
         return _try_one_step(run, sampler, out)
-    with folder_lock(out):
+    with run_lock(out):
         folder = RunFolder(out, resume=resume)
         if resume:
             restore(run, folder)
         try:
             metrics = _loop(run, folder, sampler, valid, max_time_s, progress)
             # Beyond `max_time_s`, and done again by a run that is killed in it.
-            add_entropy(
-                out,
-                data,
-                recipe.entropy,
-                seed=recipe.training.seed,
-                device=device,
-                progress=progress,
-            )
+            if is_main():
+                add_entropy(
+                    out,
+                    data,
+                    recipe.entropy,
+                    seed=recipe.training.seed,
+                    device=device,
+                    progress=progress,
+                )
         finally:
             folder.close()
     return TrainReport(out, run.step, run.step >= recipe.training.steps, metrics)
@@ -168,8 +183,15 @@ def train_codec(
 def _try_one_step(run: CodecRun, sampler: SegmentSampler, out: Path) -> TrainReport:
     """Take the most demanding kind of step, with quantizer and discriminator, and write nothing."""
     run.quantizing = True
-    metrics = _train_step(run, sampler.batch(0, run.recipe.training.batch_size), 1.0)
+    metrics = _train_step(run, _wavs(run, sampler, 0), 1.0)
     return TrainReport(out, 0, False, metrics)
+
+
+def _wavs(run: CodecRun, sampler: SegmentSampler, step: int) -> list[Tensor]:
+    """Return this process's parts of a step's batch, float32 `[B, 1, T]`."""
+    training = run.recipe.training
+    parts = batch_parts(training.accumulate)
+    return [sampler.batch(step * parts.total + part, training.batch_size) for part in parts.mine]
 
 
 def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None, dataset: str) -> CodecRun:
@@ -179,6 +201,7 @@ def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None, datase
         load_folded(codec, init)
     disc = recipe.discriminator
     discriminator = MultiScaleSTFTDiscriminator(disc.windows, disc.num_filters).to(device)
+    share_weights(codec, discriminator)
     optim = recipe.optimiser
     return CodecRun(
         recipe=recipe,
@@ -201,10 +224,7 @@ def _new_run(recipe: CodecRecipe, device: torch.device, init: str | None, datase
             }
         ),
         average=WeightAverage(codec, decay=recipe.training.ema_decay),
-        identity={
-            "recipe": json.dumps(to_dict(recipe), sort_keys=True),
-            "dataset": dataset,
-        },
+        identity={**recipe_identity(recipe), "dataset": dataset},
         hits=torch.zeros(recipe.codec.num_codebooks, recipe.codec.codebook_size, device=device),
         quantizing=init is not None,
     )
@@ -220,17 +240,17 @@ def _loop(
 ) -> dict[str, float]:
     training = run.recipe.training
 
-    def take_step(wav: Tensor, share: float) -> dict[str, float]:
+    def take_step(wavs: list[Tensor], share: float) -> dict[str, float]:
         if not run.quantizing and share >= training.quantizer_start:
             _start_quantizer(run, sampler)
-        return _train_step(run, wav, share)
+        return _train_step(run, wavs, share)
 
     return run_steps(
         run,
         folder,
         training,
         what="training the codec",
-        make_batch=lambda step: sampler.batch(step, training.batch_size),
+        make_batch=lambda step: _wavs(run, sampler, step),
         take_step=take_step,
         checkpoint=lambda: _checkpoint(run, folder, valid, progress),
         save=lambda: _save(run, folder),
@@ -245,10 +265,10 @@ def _start_components(run: CodecRun, sampler: SegmentSampler) -> None:
     encoder, decoder = run.codec.encoder, run.codec.decoder
     if not isinstance(encoder, MagnitudeEncoder) or not isinstance(decoder, MagnitudeDecoder):
         return
-    training = run.recipe.training
     pool = [
-        encoder.spectra(sampler.batch(i, training.batch_size)[:, 0].to(run.device)).flatten(0, 1)
-        for i in range(training.component_batches)
+        gather_rows(encoder.spectra(wav[:, 0].to(run.device)).flatten(0, 1))
+        for i in range(run.recipe.training.component_batches)
+        for wav in _wavs(run, sampler, i)
     ]
     codec = run.recipe.codec
     weights = encoder.spectra.weights(codec.sample_rate).to(run.device)
@@ -262,55 +282,56 @@ def _start_components(run: CodecRun, sampler: SegmentSampler) -> None:
 def _start_quantizer(run: CodecRun, sampler: SegmentSampler) -> None:
     """Place the codebooks by k-means on what the autoencoder has learned to say."""
     seed_step(run.recipe.training.seed, KMEANS)
-    training = run.recipe.training
     pool = [
-        run.codec.encoder(sampler.batch(run.step + 1 + i, training.batch_size).to(run.device))
-        for i in range(training.kmeans_batches)
+        gather_rows(run.codec.encoder(wav.to(run.device)).transpose(1, 2).flatten(0, 1))
+        for i in range(run.recipe.training.kmeans_batches)
+        for wav in _wavs(run, sampler, run.step + 1 + i)
     ]
-    latents = torch.cat([latent.transpose(1, 2).flatten(0, 1) for latent in pool])
-    run.codec.quantizer.initialise(latents)
+    run.codec.quantizer.initialise(torch.cat(pool))
+    share_weights(run.codec.quantizer)
     run.average.reset(run.codec)
     run.quantizing = True
 
 
-def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
+def _train_step(run: CodecRun, wavs: list[Tensor], share: float) -> dict[str, float]:
     """Take one step of the generator and, in its turn, of the discriminator."""
     recipe = run.recipe
     seed_step(recipe.training.seed, run.step)
-    wav = wav.to(run.device)
     run.codec.train()
     set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
-    n_q = _draw_n_q(recipe.training.n_q_choices, len(wav)).to(run.device)
-    output = run.codec(wav, n_q, quantize=run.quantizing)
+    parts = make_parts(wavs, recipe, run.device)
     start = recipe.discriminator.start
     # At 1 it is left out, also of the last step and of a dry run.
     adversarial = start < 1 and share >= start and run.quantizing
-    commitment = recipe.losses.commitment * output.commitment
     run.optimiser.zero_grad()
     if isinstance(run.codec.decoder, MagnitudeDecoder):
-        losses = magnitude_losses(run.codec.decoder, output.decoded, wav, recipe)
-        # No balancer: both are in nats, so plain weights mean what they say.
-        weighted = [getattr(recipe.losses, name) * loss for name, loss in losses.items()]
-        (torch.stack(weighted).sum() + commitment).backward()
+        results = descend_magnitudes(run.codec, parts, recipe, quantize=run.quantizing)
     else:
-        losses = waveform_losses(
-            output.decoded, wav, recipe, run.discriminator if adversarial else None
+        judge = run.discriminator if adversarial else None
+        results = descend_balanced(
+            run.codec, run.balancer, parts, recipe, judge, quantize=run.quantizing
         )
-        run.balancer.backward(losses, output.decoded, unbalanced=commitment)
-    metrics = loss_metrics(losses) | {"l_w": float(output.commitment.detach())}
+    run.codec.quantizer.update_codebooks()
+    average_gradients(run.codec.parameters())
+    metrics = loss_metrics([result.losses for result in results])
     norm = float(
         torch.nn.utils.clip_grad_norm_(run.codec.parameters(), recipe.optimiser.max_grad_norm)
     )
-    metrics |= {"grad_norm": norm, "learning_rate": run.optimiser.param_groups[0]["lr"]}
-    if run.guard.accepts(run.step, [norm, *(float(loss.detach()) for loss in losses.values())]):
+    if run.guard.accepts(run.step, [norm, *metrics.values()]):
         run.optimiser.step()
         run.average.update(run.codec)
+    metrics |= {"grad_norm": norm, "learning_rate": run.optimiser.param_groups[0]["lr"]}
     metrics["skipped"] = float(run.guard.skipped)
     if adversarial and float(torch.rand(())) < recipe.discriminator.update_probability:
-        size = recipe.discriminator.batch_size
-        metrics["l_d"] = _discriminator_step(run, output.decoded[:size].detach(), wav[:size])
+        metrics["l_d"] = descend_discriminator(
+            run.discriminator,
+            run.discriminator_optimiser,
+            parts,
+            results,
+            batch_size=recipe.discriminator.batch_size,
+        )
     if run.quantizing:
-        metrics |= _watch_codebooks(run, output.codes)
+        metrics |= _watch_codebooks(run, torch.cat([result.codes for result in results]))
     return metrics
 
 
@@ -319,7 +340,7 @@ def _watch_codebooks(run: CodecRun, codes: Tensor) -> dict[str, float]:
     size = run.codec.quantizer.codebook_size
     for k in range(run.codec.quantizer.num_codebooks):
         counts = torch.bincount(codes[:, k].flatten(), minlength=size)
-        run.hits[k].lerp_(counts.to(run.hits.dtype), 1 - _HITS_DECAY)
+        run.hits[k].lerp_(sum_over_processes(counts).to(run.hits.dtype), 1 - _HITS_DECAY)
     share = run.hits / run.hits.sum(dim=1, keepdim=True)
     perplexity = torch.special.entr(share).sum(dim=1).exp()
     collapsed = float(perplexity.min()) < _COLLAPSED_SHARE * size
@@ -338,24 +359,13 @@ def _watch_codebooks(run: CodecRun, codes: Tensor) -> dict[str, float]:
     }
 
 
-def _discriminator_step(run: CodecRun, fake: Tensor, real: Tensor) -> float:
-    loss = discriminator_loss(run.discriminator(fake), run.discriminator(real))
-    run.discriminator_optimiser.zero_grad()
-    loss.backward()
-    if torch.isfinite(loss):
-        run.discriminator_optimiser.step()
-    return float(loss.detach())
-
-
-def _draw_n_q(choices: tuple[int, ...], batch_size: int) -> Tensor:
-    return torch.tensor(choices)[torch.randint(len(choices), (batch_size,))]
-
-
 def _checkpoint(
     run: CodecRun, folder: RunFolder, valid: list[Tensor], progress: Progress
 ) -> dict[str, float]:
     released = _released(run)
     _save(run, folder, released)
+    if not is_main():
+        return {}
     measured: dict[str, float] = {}
     if valid and run.quantizing:
         measured = measure_codec(released, valid)
@@ -370,6 +380,8 @@ def _checkpoint(
 def _save(run: CodecRun, folder: RunFolder, released: Codec | None = None) -> None:
     """Write the state to resume from, and the model folder as of now."""
     folder.save(run.state_dict())
+    if not is_main():
+        return
     released = released or _released(run)
     dtype = getattr(torch, run.recipe.training.weights_dtype)
     save_model_folder(

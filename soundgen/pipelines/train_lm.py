@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,26 +15,33 @@ from soundgen.checkpoint import resolve_model, save_model_folder
 from soundgen.config import from_dict, to_dict
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
 from soundgen.errors import CheckpointError, ConfigError
-from soundgen.files import folder_lock
-from soundgen.lm.conditioning import TextCondition, TimeCondition, corrupt_text
 from soundgen.lm.config import LMConfig
-from soundgen.lm.delay import corrupt_inputs, swap_beginnings, training_pair
-from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
-from soundgen.pipelines.recipes import LMRecipe, LMTrainingConfig
+from soundgen.pipelines.lm_examples import augmented, example_losses, make_example
+from soundgen.pipelines.recipes import LMRecipe
 from soundgen.pipelines.training import (
     BestRun,
     TrainReport,
     make_adamw,
+    recipe_identity,
     restore,
     run_steps,
     set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
-from soundgen.training.device import computes_bfloat16, resolve_device
-from soundgen.training.ema import WeightAverage
-from soundgen.training.run import RunFolder
+from soundgen.training.device import resolve_device
+from soundgen.training.distributed import (
+    batch_parts,
+    join_processes,
+    mean_over_processes,
+    share_weights,
+    sum_over_processes,
+)
+from soundgen.training.ema import WeightAverage, averaged
+from soundgen.training.launch import is_main, num_processes, process_rank
+from soundgen.training.run import RunFolder, run_lock
 from soundgen.training.seeding import INITIAL, seed_step
+from soundgen.training.sharding import gathered, shard_model
 
 _VALID_SEED = 20_261
 
@@ -83,16 +90,16 @@ def train_lm(
         SoundgenError: Output or device cannot be used; see the message.
     """
     progress = progress or SilentProgress()
-    torch_device = resolve_device(device)
+    torch_device = join_processes(resolve_device(device))
     cache = TokenCache(data)
     released = _read_codec(codec, cache.info.text_encoder["sha256"])
     _check_fit(recipe, cache, released)
     run = _new_run(recipe, torch_device, init, cache, released)
     sampler = _sampler(recipe, cache, "train", recipe.training.seed)
     if dry_run:
-        metrics = _train_step(run, sampler.batch(0), 0.0)
+        metrics = _train_step(run, _batches(run, sampler, 0), 0.0)
         return TrainReport(out, 0, False, metrics)
-    with folder_lock(out):
+    with run_lock(out):
         folder = RunFolder(out, resume=resume)
         if resume:
             restore(run, folder)
@@ -191,6 +198,10 @@ def _new_run(
         model.load_state_dict(folder.tensors("lm"))
     elif recipe.training.codebook_start:
         model.start_from_codebooks(_codebooks(codec, recipe.lm.n_q).to(device))
+    share_weights(model)
+    sharded = recipe.training.sharded and num_processes() > 1
+    if sharded:
+        shard_model(model, model.layers)
     average = WeightAverage(model, decay=recipe.training.ema_decay)
     return LMRun(
         recipe=recipe,
@@ -199,11 +210,18 @@ def _new_run(
         optimiser=make_adamw(model, recipe.optimiser),
         average=average,
         identity={
-            "recipe": json.dumps(to_dict(recipe), sort_keys=True),
+            **recipe_identity(recipe),
             "token cache": json.dumps(asdict(cache.info), sort_keys=True),
         },
-        best=copy.deepcopy(average.shadow),
+        best={name: value.clone() for name, value in average.shadow.items()},
+        sharded=sharded,
     )
+
+
+def _batches(run: LMRun, sampler: TokenSampler, step: int) -> list[TokenBatch]:
+    """Return this process's parts of a step's batch."""
+    parts = batch_parts(run.recipe.training.accumulate)
+    return [sampler.batch(step, part, parts.total) for part in parts.mine]
 
 
 def _codebooks(codec: _ReleasedCodec, n_q: int) -> Tensor:
@@ -242,8 +260,8 @@ def _loop(
         folder,
         run.recipe.training,
         what="training the language model",
-        make_batch=sampler.batch,
-        take_step=lambda batch, share: _train_step(run, batch, share),
+        make_batch=lambda step: _batches(run, sampler, step),
+        take_step=lambda batches, share: _train_step(run, batches, share),
         checkpoint=lambda: _checkpoint(run, folder, cache, codec, valid, progress),
         save=lambda: _save(run, folder, cache, codec),
         max_time_s=max_time_s,
@@ -258,75 +276,58 @@ def _valid_batches(recipe: LMRecipe, cache: TokenCache) -> list[TokenBatch]:
     return list(sampler.sweep(recipe.training.valid_batches))
 
 
-def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]:
-    recipe = run.recipe
-    seed_step(recipe.training.seed, run.step)
+def _train_step(run: LMRun, batches: Sequence[TokenBatch], share: float) -> dict[str, float]:
+    """Take one step; its batch is cut into parts, of which `batches` are this process's."""
+    recipe, training = run.recipe, run.recipe.training
+    seed_step(training.seed, run.step)
     run.model.train()
     set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
-    size = len(batch.num_frames)
-    losses = _losses(
-        run.model,
-        batch,
-        run.device,
-        has_text=torch.rand(size) >= recipe.training.condition_dropout,
-        has_duration=torch.rand(size) >= recipe.training.duration_dropout,
-        training=recipe.training,
+    parts, size = batch_parts(training.accumulate), len(batches[0].num_frames)
+    has_text = torch.rand(parts.total * size) >= training.condition_dropout
+    has_duration = torch.rand(parts.total * size) >= training.duration_dropout
+    examples = []
+    for part, batch in zip(parts.mine, batches, strict=True):
+        rows = parts.rows(part, size)
+        _seed_part(run, part, 0)
+        example = make_example(
+            run.model.config,
+            batch,
+            run.device,
+            has_text=has_text[rows],
+            has_duration=has_duration[rows],
+        )
+        examples.append(augmented(example, run.model.config, training))
+    counts = torch.stack([example.mask.sum(dim=(0, 2)) for example in examples]).float()
+    num_targets = mean_over_processes(counts.mean(dim=0)).clamp(min=1 / parts.total)
+    weights = torch.tensor(training.codebook_weights or (1.0,) * recipe.lm.n_q)
+    weights = (weights / weights.sum()).to(run.device)
+    by_codebook = torch.zeros(recipe.lm.n_q, device=run.device)
+
+    def losses() -> Iterator[Tensor]:
+        for part, example in zip(parts.mine, examples, strict=True):
+            _seed_part(run, part, 1)
+            found = example_losses(run.model, example, training=training, num_targets=num_targets)
+            by_codebook.add_(found.detach() / len(examples))
+            yield (found * weights).sum()
+
+    metrics = run.descend(
+        losses(), num_parts=len(examples), max_grad_norm=recipe.optimiser.max_grad_norm
     )
-    weights = torch.tensor(recipe.training.codebook_weights or (1.0,) * recipe.lm.n_q)
-    weights = weights.to(losses.device)
-    loss = (losses * weights).sum() / weights.sum()
-    norm = run.descend(loss, max_grad_norm=recipe.optimiser.max_grad_norm)
     return {
-        "loss": float(loss.detach()),
-        **_by_codebook(losses.detach()),
-        "grad_norm": norm,
+        "loss": metrics["loss"],
+        **_by_codebook(mean_over_processes(by_codebook)),
+        "grad_norm": metrics["grad_norm"],
         "skipped": float(run.guard.skipped),
         "learning_rate": run.optimiser.param_groups[0]["lr"],
-        "items": float(size),
+        "items": float(parts.total * size),
     }
 
 
-def _losses(
-    model: LanguageModel,
-    batch: TokenBatch,
-    device: torch.device,
-    *,
-    has_text: Tensor,
-    has_duration: Tensor,
-    training: LMTrainingConfig | None = None,
-) -> Tensor:
-    """Return the cross-entropy of each codebook, `[K]`; in a training step as it is trained on."""
-    inputs, targets, mask = training_pair(
-        batch.codes.to(device),
-        batch.num_frames.to(device),
-        batch.ends.to(device),
-        model.config.special,
-    )
-    text = TextCondition(
-        batch.text_states.to(device),
-        batch.text_mask.to(device),
-        batch.text_pooled.to(device),
-        has_text.to(device),
-    )
-    smoothing, precision = 0.0, "float32"
-    if training is not None:
-        if training.swapped_beginnings:
-            chosen = torch.rand(len(inputs)) < training.swapped_beginnings
-            inputs, mask = swap_beginnings(inputs, mask, (chosen & has_text).to(device))
-        inputs = corrupt_inputs(inputs, model.config.special, training.input_noise)
-        text = corrupt_text(
-            text, vector_noise=training.text_noise, token_dropout=training.token_dropout
-        )
-        smoothing, precision = training.label_smoothing, training.precision
-    time = TimeCondition(
-        batch.start_s.to(device),
-        torch.where(has_duration, batch.duration_s, torch.nan).to(device),
-    )
-    # What is measured, unlike what is trained, is the same number on every machine.
-    half = precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-        logits = model(inputs, text, time)
-    return codebook_cross_entropy(logits, targets, mask, label_smoothing=smoothing)
+def _seed_part(run: LMRun, part: int, stream: int) -> None:
+    """Let each part draw its own noise and dropout; a batch that is one part goes on drawing."""
+    training = run.recipe.training
+    if batch_parts(training.accumulate).total > 1:
+        seed_step(training.seed, run.step, part, stream)
 
 
 def _by_codebook(losses: Tensor) -> dict[str, float]:
@@ -335,22 +336,28 @@ def _by_codebook(losses: Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def _measure(run: LMRun, valid: list[TokenBatch]) -> dict[str, float]:
-    """Return cross-entropies on the valid split, with the prompts and without them."""
-    averaged = copy.deepcopy(run.model).eval()
-    averaged.load_state_dict(run.average.shadow)
-    told: list[Tensor] = []
-    untold: list[Tensor] = []
-    for batch in valid:
-        everyone = torch.ones(len(batch.num_frames), dtype=torch.bool)
-        for has_text, collected in ((everyone, told), (~everyone, untold)):
-            collected.append(
-                _losses(averaged, batch, run.device, has_text=has_text, has_duration=everyone)
-            )
-    losses = torch.stack(told).mean(dim=0)
+    """Return cross-entropies on the valid split, with the prompts and without them.
+
+    Each process measures every W-th batch, all of them as often: a model that is split needs all.
+    """
+    count, rank = num_processes(), process_rank()
+    losses = torch.zeros(2, len(valid), run.recipe.lm.n_q, device=run.device)
+    with averaged(run.model, run.average):
+        for turn in range(rank, -(-len(valid) // count) * count, count):
+            batch = valid[turn % len(valid)]
+            everyone = torch.ones(len(batch.num_frames), dtype=torch.bool)
+            for row, has_text in enumerate((everyone, ~everyone)):
+                example = make_example(
+                    run.model.config, batch, run.device, has_text=has_text, has_duration=everyone
+                )
+                found = example_losses(run.model, example)
+                if turn < len(valid):
+                    losses[row, turn] = found
+    told, untold = sum_over_processes(losses)
     return {
-        "loss": float(losses.mean()),
-        "loss_without_prompt": float(torch.stack(untold).mean()),
-        **_by_codebook(losses),
+        "loss": float(told.mean(dim=0).mean()),
+        "loss_without_prompt": float(untold.mean()),
+        **_by_codebook(told.mean(dim=0)),
     }
 
 
@@ -375,6 +382,9 @@ def _checkpoint(
 def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCodec) -> None:
     """Write the state to resume from, and the model folder with the best weights so far."""
     folder.save(run.state_dict())
+    weights = gathered(run.released)
+    if not is_main():
+        return
     dtype = getattr(torch, run.recipe.training.weights_dtype)
     made_by = dict(codec.training)
     made_by["lm"] = {
@@ -395,6 +405,6 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCode
         },
         {
             **codec.parts,
-            "lm": {name: value.to(dtype) for name, value in run.released.items()},
+            "lm": {name: value.to(dtype) for name, value in weights.items()},
         },
     )

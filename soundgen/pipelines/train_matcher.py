@@ -349,11 +349,11 @@ def _train_step(run: MatcherRun, batch: PairBatch, share: float) -> dict[str, fl
     )
     audio = run.model(spectrum)
     loss = contrastive_loss(audio, run.model.embed_text(text), run.model.scale, targets)
-    norm = run.descend(loss, max_grad_norm=recipe.optimiser.max_grad_norm)
+    metrics = run.descend([loss], max_grad_norm=recipe.optimiser.max_grad_norm)
     return {
-        "loss": float(loss.detach()),
+        "loss": metrics["loss"],
         "scale": float(run.model.scale.detach()),
-        "grad_norm": norm,
+        "grad_norm": metrics["grad_norm"],
         "skipped": float(run.guard.skipped),
         "learning_rate": run.optimiser.param_groups[0]["lr"],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -13,23 +13,34 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from soundgen.config import to_dict
 from soundgen.data.segments import prefetch
 from soundgen.errors import CheckpointError, ConfigError
 from soundgen.pipelines.recipes import (
+    CodecRecipe,
     CodecTrainingConfig,
+    LMRecipe,
     LMTrainingConfig,
     MatcherTrainingConfig,
     OptimiserConfig,
 )
 from soundgen.progress import Progress
+from soundgen.training.distributed import (
+    average_gradients,
+    batch_parts,
+    largest_of_all,
+    mean_over_processes,
+)
 from soundgen.training.ema import WeightAverage
 from soundgen.training.interrupt import deferred_interrupts
 from soundgen.training.run import RunFolder
 from soundgen.training.schedule import learning_rate_factor, run_share
+from soundgen.training.sharding import gathered, load_optimiser, scattered, whole
 
 Batch = TypeVar("Batch")
 
 _MAX_SKIPPED_IN_A_ROW = 50
+_PARTS = "parts of a batch"
 _NOT_DECAYED = ("original0", "no_text", "no_duration", "scale")
 """Weight norm's magnitudes and learned constants: matrices in shape only."""
 
@@ -112,32 +123,51 @@ class BestRun:
     best_step: int = 0
     guard: FiniteGuard = field(default_factory=FiniteGuard)
     step: int = 0
+    sharded: bool = False
+    """Whether each process holds but its share of the weights and of all that goes with them."""
 
     @property
     def released(self) -> dict[str, Tensor]:
         """The weights to save as the model."""
         return self.best if self.best_step else self.average.shadow
 
-    def descend(self, loss: Tensor, *, max_grad_norm: float) -> float:
-        """Take the step that lowers `loss`, a scalar, if it is finite; return the gradient's norm.
+    def descend(
+        self, losses: Iterable[Tensor], *, num_parts: int = 1, max_grad_norm: float
+    ) -> dict[str, float]:
+        """Take the step that lowers the mean of `losses` over all processes, if it is finite.
+
+        Args:
+            losses: A scalar for each part of the batch, made as they are asked for: a part's graph
+                goes before the next part's comes.
+            num_parts: How many there are.
+            max_grad_norm: A longer gradient is cut to it.
+
+        Returns:
+            That mean as `loss`, and `grad_norm`.
 
         Raises:
             ConfigError: Too many steps in a row were not finite.
         """
         self.optimiser.zero_grad()
-        loss.backward()
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_grad_norm))
-        if self.guard.accepts(self.step, [float(loss.detach()), norm]):
+        total = torch.zeros((), device=self.device)
+        for loss in losses:
+            (loss / num_parts).backward()
+            total += loss.detach() / num_parts
+        if not self.sharded:
+            average_gradients(self.model.parameters())
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_grad_norm)))
+        mean = float(mean_over_processes(total))
+        if self.guard.accepts(self.step, [mean, norm]):
             self.optimiser.step()
             self.average.update(self.model)
-        return norm
+        return {"loss": mean, "grad_norm": norm}
 
     def keep_if_best(self, loss: float | None) -> None:
         """Remember the averaged weights if they measured best; `None`: nothing to measure on."""
         lower = -float(self.step) if loss is None else loss
         if lower < self.best_loss:
             self.best_loss, self.best_step = lower, self.step
-            self.best = copy.deepcopy(self.average.shadow)
+            self.best = {name: value.clone() for name, value in self.average.shadow.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain containers: all that a resumed run needs."""
@@ -147,20 +177,22 @@ class BestRun:
             "skipped": [self.guard.skipped, self.guard.in_a_row],
             "best_loss": self.best_loss,
             "best_step": self.best_step,
-            "best": self.best,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": self.average.state_dict(),
+            "best": gathered(self.best),
+            "model": gathered(self.model.state_dict()),
+            "optimiser": gathered(self.optimiser.state_dict()),
+            "average": gathered(self.average.state_dict()),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up the state of an interrupted run."""
         self.step, self.guard = state["step"], FiniteGuard(*state["skipped"])
         self.best_loss, self.best_step = state["best_loss"], state["best_step"]
-        self.best = state["best"]
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.average.load_state_dict(state["average"])
+        mine = self.model.state_dict()
+        self.best = scattered(state["best"], mine)
+        self.model.load_state_dict(scattered(state["model"], mine))
+        load_optimiser(self.optimiser, state["optimiser"])
+        average = state["average"]
+        self.average.load_state_dict(average | {"shadow": scattered(average["shadow"], mine)})
 
 
 def restore(run: TrainingRun, folder: RunFolder) -> None:
@@ -209,7 +241,15 @@ def run_steps(
     measured: dict[str, float] = {}
     batches = prefetch(make_batch, run.step)
     with deferred_interrupts() as interrupt, closing(batches):
-        while (share := run_share(run.step, config.steps, folder.elapsed_s, max_time_s)) < 1:
+
+        def look_up() -> tuple[float, int]:
+            """Return the share of the run that is over, and a signal: the same to all processes."""
+            share = run_share(run.step, config.steps, folder.elapsed_s, max_time_s)
+            share, number = largest_of_all([share, interrupt.signal_number or 0])
+            return share, int(number)
+
+        share, _ = look_up()
+        while share < 1:
             metrics = take_step(next(batches), share)
             run.step += 1
             progress.advance()
@@ -218,8 +258,10 @@ def run_steps(
                 progress.metrics(run.step, metrics)
             if run.step % config.checkpoint_every == 0:
                 measured = checkpoint()
-            if interrupt.signal_number is not None:
+            share, number = look_up()
+            if number:
                 save()
+                interrupt.signal_number = number
                 interrupt.raise_pending()
         if run.step % config.checkpoint_every or not measured:
             measured = checkpoint()
@@ -259,6 +301,19 @@ def set_learning_rate(
         group["lr"] = config.learning_rate * factor
 
 
+def recipe_identity(recipe: CodecRecipe | LMRecipe) -> dict[str, str]:
+    """Return what of a recipe and of how it is run a resumed run must share.
+
+    How the batch is cut may change, as long as it stays as large: two processes go on with what
+    one began with `training.accumulate = 2`.
+    """
+    plain = to_dict(recipe)
+    for name in ("accumulate", "sharded"):
+        plain["training"].pop(name, None)
+    total = batch_parts(recipe.training.accumulate).total
+    return {"recipe": json.dumps(plain, sort_keys=True), _PARTS: str(total)}
+
+
 def check_same_run(saved: Mapping[str, Any], ours: Mapping[str, str], where: Path) -> None:
     """Refuse to go on with a run under another recipe or on other data.
 
@@ -273,8 +328,15 @@ def check_same_run(saved: Mapping[str, Any], ours: Mapping[str, str], where: Pat
     before = saved.get("identity")
     if not isinstance(before, dict):
         raise CheckpointError(f"{where}: not the state of this kind of training")
+    # Runs of earlier versions do not say it.
+    total = before.get(_PARTS, "1")
+    if ours.get(_PARTS, "1") != total:
+        raise CheckpointError(
+            f"{where}: processes times training.accumulate was {total} and is now {ours[_PARTS]}",
+            hint=f"go on with {total} processes, or with one and --set training.accumulate={total}",
+        )
     for name, value in ours.items():
-        if before.get(name) != value:
+        if name != _PARTS and before.get(name) != value:
             raise CheckpointError(
                 f"{where}: was started with another {name}",
                 hint=f"resume with the {name} it was started with, or begin a new run with --init",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -53,3 +54,17 @@ class WeightAverage:
         self.num_updates = num_updates
         for name, value in shadow.items():
             self.shadow[name].copy_(value)
+
+
+@contextmanager
+def averaged(model: nn.Module, average: WeightAverage) -> Iterator[None]:
+    """Let a model have its averaged weights, in evaluation mode, while the block runs."""
+    own = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    was_training = model.training
+    model.load_state_dict(average.shadow)
+    model.eval()
+    try:
+        yield
+    finally:
+        model.load_state_dict(own)
+        model.train(was_training)

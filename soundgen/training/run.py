@@ -7,6 +7,7 @@ import math
 import pickle
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from soundgen.errors import CheckpointError, OutputError
-from soundgen.files import atomic_path
+from soundgen.files import atomic_path, folder_lock
+from soundgen.training.launch import is_main
 from soundgen.training.run_files import METRICS_FILE, STATE_FILE, check_run_folder
 
 
 class RunFolder:
-    """State and logs of one training run.
+    """State and logs of one training run, written by the main one of its processes.
 
     Args:
         path: The folder.
@@ -30,11 +32,12 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
-        check_run_folder(path, resume=resume)
+        if is_main():
+            check_run_folder(path, resume=resume)
         self.path = path
         self.state_path = path / STATE_FILE
         self.metrics_path = path / METRICS_FILE
-        if not resume:
+        if not resume and is_main():
             # Lines of a run that was killed before its first checkpoint.
             self.metrics_path.unlink(missing_ok=True)
         self._first_step: int | None = None
@@ -68,7 +71,7 @@ class RunFolder:
         ) as error:  # fmt: skip
             raise CheckpointError(f"{self.state_path}: not a training state of soundgen") from error
         self._first_step = step + 1
-        if self.metrics_path.exists():
+        if is_main() and self.metrics_path.exists():
             lines = [
                 line
                 for line in self.metrics_path.read_text(encoding="utf-8").splitlines()
@@ -80,6 +83,8 @@ class RunFolder:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the state; a crash at any moment leaves the old one or the new one."""
+        if not is_main():
+            return
         with atomic_path(self.state_path) as temporary:
             try:
                 torch.save({**state, "elapsed_s": self.elapsed_s}, temporary)
@@ -89,6 +94,8 @@ class RunFolder:
 
     def log(self, step: int, values: Mapping[str, float], *, prefix: str = "train") -> None:
         """Append measurements to `metrics.jsonl` and TensorBoard."""
+        if not is_main():
+            return
         # JSON has no NaN; a value that is not finite is written as null.
         plain = {k: round(v, 6) if math.isfinite(v) else None for k, v in values.items()}
         row = {"step": step, "elapsed_s": round(self.elapsed_s, 1), "kind": prefix, **plain}
@@ -104,7 +111,10 @@ class RunFolder:
 
     def log_audio(self, step: int, name: str, wav: torch.Tensor, sample_rate: int) -> None:
         """Add an audio example `[T]` to TensorBoard."""
-        self.writer.add_audio(name, wav[None], step, sample_rate=sample_rate)
+        if not is_main():
+            return
+        # What is beyond full scale TensorBoard would cut too, and say so on stdout.
+        self.writer.add_audio(name, wav[None].clamp(-1, 1), step, sample_rate=sample_rate)
 
     @property
     def writer(self) -> SummaryWriter:
@@ -119,6 +129,14 @@ class RunFolder:
         """Flush the logs."""
         if self._writer is not None:
             self._writer.close()  # type: ignore[no-untyped-call, unused-ignore]
+
+
+def run_lock(path: Path) -> AbstractContextManager[None]:
+    """Hold a run folder for this run; the main process does so for all of its processes.
+
+    Another run's process there is an `OutputError`.
+    """
+    return folder_lock(path) if is_main() else nullcontext()
 
 
 def _step_of(line: str) -> int:

@@ -21,7 +21,7 @@ from soundgen.data.manifest import read_manifest
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
 from soundgen.errors import CheckpointError, ConfigError, InputError, OutputError
 from soundgen.lm.model import LanguageModel
-from soundgen.pipelines import train_lm as train_lm_module
+from soundgen.pipelines.lm_examples import example_losses, make_example
 from soundgen.pipelines.model import load_codec, load_model
 from soundgen.pipelines.recipes import load_recipe
 from soundgen.pipelines.tokenize import tokenize
@@ -145,9 +145,10 @@ def test_the_language_model_learns_its_prompts(tiny_model: Path, token_cache: Pa
 def loss_of(model: LanguageModel, batch: TokenBatch) -> float:
     yes = torch.ones(1, dtype=torch.bool)
     with torch.no_grad():
-        losses = train_lm_module._losses(
-            model, batch, torch.device("cpu"), has_text=yes, has_duration=yes
+        example = make_example(
+            model.config, batch, torch.device("cpu"), has_text=yes, has_duration=yes
         )
+        losses = example_losses(model, example)
     return float(losses.mean())
 
 
