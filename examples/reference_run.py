@@ -2,6 +2,8 @@
 
     python examples/reference_run.py prompts DATA --out prompts.txt
     python examples/reference_run.py row OUT --name small
+
+Both read what other commands wrote, and train nothing.
 """
 
 from __future__ import annotations
