@@ -85,17 +85,23 @@ size=${size:-small}
 # What a size stands for. All but `large` was chosen on two CPU cores; the reasons stand in
 # docs/leaderboard.md.
 kinds=rain,bell,footsteps,owl,dog,engine,explosion,siren,laser,snare
-codec_recipe=small lm_recipe=small matcher_recipe=small n_q=4
+codec_recipe=small lm_recipe=small n_q=4
 codec=(--set entropy.seconds=0) lm=() matcher=()
 case $size in
 smoke)
     hours=0.03 variants=1 seeds=1
-    codec_recipe=tiny lm_recipe=tiny matcher_recipe=tiny n_q=2
-    codec_steps=20 lm_steps=20 matcher_steps=10
+    codec_recipe=tiny lm_recipe=tiny n_q=2
+    codec_steps=20 lm_steps=20 matcher_steps=0
     ;;
 mini)
-    hours=0.15 variants=1 seeds=4
-    codec_steps=60 lm_steps=300 matcher_steps=0
+    hours=0.15 variants=1 seeds=3
+    codec_steps=60 lm_steps=600 matcher_steps=0
+    # Fewer and coarser codes are learnt in fewer steps.
+    codec+=(--set codec.codebook_size=256 --set training.batch_size=8
+        --set training.component_batches=40 --set optimiser.warmup_steps=10)
+    lm=(--set lm.codebook_size=256 --set lm.dim=128 --set lm.num_layers=4
+        --set training.text_noise=0.3 --set optimiser.learning_rate=3e-3
+        --set optimiser.warmup_steps=40)
     ;;
 small)
     hours=1.5 variants=2 seeds=8
@@ -193,7 +199,7 @@ make_sounds() { # the first prompt of each category
     ! "$python" -c 'import matplotlib' 2>/dev/null || more+=(--plot)
     [[ -n $print ]] ||
         awk -F '\t' '!seen[$2]++ { print $1 }' "$out/prompts.txt" >"$out/to-hear.txt"
-    soundgen generate --prompts "$out/to-hear.txt" --model "$model" -o "$out/sounds" "${more[@]}"
+    soundgen generate --prompts "$out/to-hear.txt" --model "$model" -o "$out/sounds/" "${more[@]}"
 }
 
 if [[ -z $print ]]; then
@@ -220,7 +226,7 @@ stage tokens soundgen dataset tokenize "$out/data" "$out/tokens" --model "$out/c
     --variants "$variants" --n-q "$n_q" --device "$device" --force
 stage lm train lm --recipe "$lm_recipe" --data "$out/tokens" --codec "$out/codec" "${lm[@]}"
 ((matcher_steps == 0)) ||
-    stage matcher train matcher --recipe "$matcher_recipe" --data "$out/data" --model "$out/lm" \
+    stage matcher train matcher --recipe small --data "$out/data" --model "$out/lm" \
         "${matcher[@]}"
 stage eval measure
 stage sounds make_sounds
