@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -200,24 +201,26 @@ def _commit() -> str:
 
 
 def _computer() -> str:
-    import torch
+    if Path("/proc/driver/nvidia/version").exists():
+        import torch  # seconds, and only it knows which GPU is in use
 
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    from soundgen.training.device import computes_bfloat16
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    facts = _processor()
+    half = {"avx512_bf16", "amx_bf16"} & set(facts.get("flags", "").split())
+    cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    name = " ".join(facts.get("model name", platform.machine()).split())
+    return f"{name}, {cores} core{'s' * (cores != 1)}" + ", bfloat16" * bool(half)
 
-    half = ", bfloat16" if computes_bfloat16(torch.device("cpu")) else ""
-    cores = torch.get_num_threads()
-    return f"{_processor()}, {cores} core{'s' * (cores != 1)}{half}"
 
-
-def _processor() -> str:
+def _processor() -> dict[str, str]:
+    """Return what the system says of the last of its cores; nothing where it says nothing."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        text = ""
-    named = [line.partition(":")[2] for line in text.splitlines() if line.startswith("model name")]
-    return " ".join(named[0].split()) if named else platform.machine()
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value for name, _, value in pairs}
 
 
 def _share(value: float | None) -> str:

@@ -145,6 +145,11 @@ soundgen() { # with --print as a person would type it
     fi
 }
 
+draws() { # whether there is what draws spectrograms; --print says it as if there were
+    local look='import importlib.util as i, sys; sys.exit(i.find_spec("matplotlib") is None)'
+    [[ -n $print ]] || "$python" -c "$look"
+}
+
 # Run a stage that is not done yet; its times go to OUT/times.tsv.
 stage() { # NAME COMMAND...
     local name=$1
@@ -186,7 +191,7 @@ measure() {
     local more=(--seeds "$seeds" --device "$device")
     [[ -z $classifier ]] || more+=(--classifier "$classifier")
     [[ $size != smoke ]] || more+=(--duration 0.5)
-    "$python" -c 'import matplotlib' 2>/dev/null || more+=(--no-sheet)
+    draws || more+=(--no-sheet)
     soundgen eval lm --data "$out/data" --prompts "$out/prompts.txt" --model "$model" \
         --out "$out/measured" "${more[@]}"
     run "$python" "$here/reference_run.py" row "$out" --name "$size${minutes:+, $minutes min}"
@@ -196,7 +201,7 @@ make_sounds() { # the first prompt of each category
     local more=(--seed "$seed" --device "$device")
     [[ $size != smoke ]] || more+=(--duration 0.5)
     ((matcher_steps == 0)) || more+=(--best-of 4)
-    ! "$python" -c 'import matplotlib' 2>/dev/null || more+=(--plot)
+    ! draws || more+=(--plot)
     [[ -n $print ]] ||
         awk -F '\t' '!seen[$2]++ { print $1 }' "$out/prompts.txt" >"$out/to-hear.txt"
     soundgen generate --prompts "$out/to-hear.txt" --model "$model" -o "$out/sounds/" "${more[@]}"
