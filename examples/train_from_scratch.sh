@@ -16,10 +16,11 @@ goes on. OUT gets the models, measured/report.md, measured/sheet.png, sounds/, l
 
   --size mini|small|large|smoke
                     small: the reference run, some 35 minutes of two CPU cores (default).
-                    mini: 3 minutes. large: one GPU, some hours; 82 kinds of sounds.
+                    mini: 3 minutes. large: one GPU, some hours.
                     smoke: tiny models that learn nothing, to see every stage run.
   --minutes M       Let the trainings take 0.65 x M minutes, whatever the machine; without it
-                    they take fixed numbers of steps, and a machine repeats its run.
+                    they take fixed numbers of steps, and a machine repeats its run. Below 10 the
+                    default size is mini.
   --data FOLDER     Your own sounds instead of synthetic ones; captions from names, tags and files
                     beside them. Its ten largest categories are judged.
   --prompts FILE    What is judged: a line a prompt, a tab, its category.
@@ -35,98 +36,99 @@ fail() { # CODE LINE
     exit "$1"
 }
 
-here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-python=${PYTHON:-python3}
-out='' size='' minutes='' folder='' prompts='' classifier='' seed=1 device=auto print=''
-
-while (($#)); do
-    case $1 in
-    -h | --help)
-        usage
-        exit
-        ;;
-    --print) print=yes ;;
-    --size | --minutes | --data | --prompts | --classifier | --seed | --device)
-        (($# > 1)) || fail 2 "$1: needs a value; see --help"
+read_options() {
+    out='' size='' minutes='' folder='' prompts='' classifier='' seed=1 device=auto print=''
+    while (($#)); do
         case $1 in
-        --size) size=$2 ;;
-        --minutes) minutes=$2 ;;
-        --data) folder=$2 ;;
-        --prompts) prompts=$2 ;;
-        --classifier) classifier=$2 ;;
-        --seed) seed=$2 ;;
-        --device) device=$2 ;;
+        -h | --help)
+            usage
+            exit
+            ;;
+        --print) print=yes ;;
+        --size | --minutes | --data | --prompts | --classifier | --seed | --device)
+            (($# > 1)) || fail 2 "$1: needs a value; see --help"
+            case $1 in
+            --size) size=$2 ;;
+            --minutes) minutes=$2 ;;
+            --data) folder=$2 ;;
+            --prompts) prompts=$2 ;;
+            --classifier) classifier=$2 ;;
+            --seed) seed=$2 ;;
+            --device) device=$2 ;;
+            esac
+            shift
+            ;;
+        -*) fail 2 "unknown option $1; see --help" ;;
+        *)
+            [[ -z $out ]] || fail 2 "one OUT is enough: $out, $1"
+            out=$1
+            ;;
         esac
         shift
+    done
+    [[ -n $out ]] || fail 2 "OUT is missing; see --help"
+    [[ $seed =~ ^[0-9]{1,9}$ ]] || fail 2 "--seed $seed: not a whole number from 0 on"
+    [[ $device =~ ^(auto|cpu|cuda|mps)$ ]] || fail 2 "--device $device: not auto, cpu, cuda or mps"
+    if [[ -n $minutes ]]; then
+        [[ $minutes =~ ^[1-9][0-9]{0,4}$ ]] ||
+            fail 2 "--minutes $minutes: not a whole number from 1 on"
+        ((minutes >= 10)) || size=${size:-mini}
+    fi
+    size=${size:-small}
+    [[ -z $folder || -d $folder ]] || fail 3 "--data $folder: no such folder"
+    [[ -z $prompts || -f $prompts ]] || fail 3 "--prompts $prompts: no such file"
+    [[ -z $classifier || -f $classifier ]] || fail 3 "--classifier $classifier: no such file"
+    [[ ! -e $out || -d $out ]] || fail 5 "$out: is a file"
+}
+
+choose_size() {
+    # Of ten categories that sound nothing alike.
+    kinds=rain,bell,footsteps,owl,dog,engine,explosion,siren,laser,snare
+    codec_recipe=small lm_recipe=small n_q=4
+    codec=(--set entropy.seconds=0) lm=() matcher=()
+    case $size in
+    smoke)
+        hours=0.03 variants=1 seeds=1
+        codec_recipe=tiny lm_recipe=tiny n_q=2
+        codec_steps=20 lm_steps=20 matcher_steps=0
         ;;
-    -*) fail 2 "unknown option $1; see --help" ;;
-    *)
-        [[ -z $out ]] || fail 2 "one OUT is enough: $out, $1"
-        out=$1
+    mini)
+        hours=0.15 variants=1 seeds=3
+        codec_steps=60 lm_steps=600 matcher_steps=0
+        # Fewer and coarser codes are learnt in fewer steps.
+        codec+=(--set codec.codebook_size=256 --set training.batch_size=8
+            --set training.component_batches=40 --set optimiser.warmup_steps=10)
+        lm=(--set lm.codebook_size=256 --set lm.dim=128 --set lm.num_layers=4
+            --set training.text_noise=0.3 --set optimiser.learning_rate=3e-3
+            --set optimiser.warmup_steps=40)
         ;;
+    small)
+        hours=1.5 variants=2 seeds=8
+        codec_steps=600 lm_steps=3200 matcher_steps=250
+        ;;
+    large)
+        hours=20 variants=4 seeds=16
+        codec_steps=30000 lm_steps=60000 matcher_steps=3000
+        codec=(--set training.batch_size=64)
+        lm=(--set lm.dim=512 --set lm.num_layers=12 --set lm.num_heads=8
+            --set training.batch_frames=12800 --set optimiser.learning_rate=1e-3)
+        ;;
+    *) fail 2 "--size $size: not smoke, mini, small or large" ;;
     esac
-    shift
-done
-
-[[ -n $out ]] || fail 2 "OUT is missing; see --help"
-[[ $seed =~ ^[0-9]{1,9}$ ]] || fail 2 "--seed $seed: not a whole number from 0 on"
-[[ $device =~ ^(auto|cpu|cuda|mps)$ ]] || fail 2 "--device $device: not auto, cpu, cuda or mps"
-if [[ -n $minutes ]]; then
-    [[ $minutes =~ ^[1-9][0-9]{0,4}$ ]] ||
-        fail 2 "--minutes $minutes: not a whole number from 1 on"
-    ((minutes >= 10)) || size=${size:-mini}
-fi
-size=${size:-small}
-[[ -z $folder || -d $folder ]] || fail 3 "--data $folder: no such folder"
-[[ -z $prompts || -f $prompts ]] || fail 3 "--prompts $prompts: no such file"
-[[ -z $classifier || -f $classifier ]] || fail 3 "--classifier $classifier: no such file"
-[[ ! -e $out || -d $out ]] || fail 5 "$out: is a file"
-
-# What a size stands for. All but `large` was chosen on two CPU cores; the reasons stand in
-# docs/leaderboard.md.
-kinds=rain,bell,footsteps,owl,dog,engine,explosion,siren,laser,snare
-codec_recipe=small lm_recipe=small n_q=4
-codec=(--set entropy.seconds=0) lm=() matcher=()
-case $size in
-smoke)
-    hours=0.03 variants=1 seeds=1
-    codec_recipe=tiny lm_recipe=tiny n_q=2
-    codec_steps=20 lm_steps=20 matcher_steps=0
-    ;;
-mini)
-    hours=0.15 variants=1 seeds=3
-    codec_steps=60 lm_steps=600 matcher_steps=0
-    # Fewer and coarser codes are learnt in fewer steps.
-    codec+=(--set codec.codebook_size=256 --set training.batch_size=8
-        --set training.component_batches=40 --set optimiser.warmup_steps=10)
-    lm=(--set lm.codebook_size=256 --set lm.dim=128 --set lm.num_layers=4
-        --set training.text_noise=0.3 --set optimiser.learning_rate=3e-3
-        --set optimiser.warmup_steps=40)
-    ;;
-small)
-    hours=1.5 variants=2 seeds=8
-    codec_steps=900 lm_steps=2800 matcher_steps=250
-    ;;
-large)
-    hours=20 variants=4 seeds=16 kinds=''
-    codec_steps=30000 lm_steps=60000 matcher_steps=3000
-    codec=(--set training.batch_size=64)
-    lm=(--set lm.dim=512 --set lm.num_layers=12 --set lm.num_heads=8
-        --set training.batch_frames=12800 --set optimiser.learning_rate=1e-3)
-    ;;
-*) fail 2 "--size $size: not smoke, mini, small or large" ;;
-esac
-codec+=(--set "training.seed=$seed") lm+=(--set "training.seed=$seed")
-matcher+=(--set "training.seed=$seed")
-if [[ -n $minutes ]]; then
-    # Of 60 seconds a minute the data, the codes and the eval take what these three leave.
-    codec+=(--max-time "$((minutes * 14))s") lm+=(--max-time "$((minutes * 22))s")
-    ((minutes < 10)) && matcher_steps=0
-    matcher+=(--max-time "$((minutes * 3 + 1))s")
-else
-    codec+=(--set "training.steps=$codec_steps") lm+=(--set "training.steps=$lm_steps")
-    matcher+=(--set "training.steps=$matcher_steps")
-fi
+    codec+=(--set "training.seed=$seed") lm+=(--set "training.seed=$seed")
+    matcher+=(--set "training.seed=$seed")
+    if [[ -n $minutes ]]; then
+        # Of 60 seconds a minute the data, the codes and the eval take what these three leave.
+        codec+=(--max-time "$((minutes * 10))s") lm+=(--max-time "$((minutes * 25))s")
+        ((minutes >= 10)) || matcher_steps=0
+        matcher+=(--max-time "$((minutes * 4))s")
+    else
+        codec+=(--set "training.steps=$codec_steps") lm+=(--set "training.steps=$lm_steps")
+        matcher+=(--set "training.steps=$matcher_steps")
+    fi
+    model=$out/lm
+    ((matcher_steps == 0)) || model=$out/matcher
+}
 
 run() {
     if [[ -n $print ]]; then
@@ -148,6 +150,21 @@ soundgen() { # with --print as a person would type it
 draws() { # whether there is what draws spectrograms; --print says it as if there were
     local look='import importlib.util as i, sys; sys.exit(i.find_spec("matplotlib") is None)'
     [[ -n $print ]] || "$python" -c "$look"
+}
+
+begin() { # make OUT, or see that it holds this very run
+    "$python" -c 'import soundgen' 2>/dev/null ||
+        fail 4 "$python cannot import soundgen: activate its environment, or set PYTHON"
+    mkdir -p -- "$out/done" 2>/dev/null || fail 5 "$out: cannot be made"
+    local options
+    options=$(printf '%s\n' "size $size" "minutes $minutes" "data $folder" "prompts $prompts" \
+        "classifier $classifier" "seed $seed" "${codec[*]}" "${lm[*]}" "${matcher[*]}")
+    if [[ -s $out/options.txt ]]; then
+        [[ $options == "$(<"$out/options.txt")" ]] ||
+            fail 5 "$out: holds a run with other options (options.txt); name another folder"
+    else
+        printf '%s\n' "$options" >"$out/options.txt"
+    fi
 }
 
 # Run a stage that is not done yet; its times go to OUT/times.tsv.
@@ -207,33 +224,28 @@ make_sounds() { # the first prompt of each category
     soundgen generate --prompts "$out/to-hear.txt" --model "$model" -o "$out/sounds/" "${more[@]}"
 }
 
-if [[ -z $print ]]; then
-    "$python" -c 'import soundgen' 2>/dev/null ||
-        fail 4 "$python cannot import soundgen: activate its environment, or set PYTHON"
-    mkdir -p -- "$out/done" 2>/dev/null || fail 5 "$out: cannot be made"
-    # A run is one set of options; with others it would be a mixture.
-    options=$(printf '%s\n' "size $size" "minutes $minutes" "data $folder" "prompts $prompts" \
-        "classifier $classifier" "seed $seed" "${codec[*]}" "${lm[*]}" "${matcher[*]}")
-    if [[ -e $out/options.txt ]]; then
-        [[ $options == "$(<"$out/options.txt")" ]] ||
-            fail 5 "$out: holds a run with other options (options.txt); name another folder"
-    else
-        printf '%s\n' "$options" >"$out/options.txt"
+main() {
+    here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+    python=${PYTHON:-python3}
+    read_options "$@"
+    choose_size
+    if [[ -z $print ]]; then
+        begin
+        exec > >(tee -a "$out/log.txt") 2>&1
     fi
-    exec > >(tee -a "$out/log.txt") 2>&1
-fi
+    stage data make_data
+    stage codec train codec --recipe "$codec_recipe" --data "$out/data" "${codec[@]}"
+    stage tokens soundgen dataset tokenize "$out/data" "$out/tokens" --model "$out/codec" \
+        --variants "$variants" --n-q "$n_q" --device "$device" --force
+    stage lm train lm --recipe "$lm_recipe" --data "$out/tokens" --codec "$out/codec" "${lm[@]}"
+    ((matcher_steps == 0)) ||
+        stage matcher train matcher --recipe small --data "$out/data" --model "$out/lm" \
+            "${matcher[@]}"
+    stage eval measure
+    stage sounds make_sounds
+    [[ -n $print ]] || printf 'model: %s\nreport: %s\nsounds: %s\n' \
+        "$model" "$out/measured/report.md" "$out/sounds"
+}
 
-model=$out/lm
-((matcher_steps == 0)) || model=$out/matcher
-stage data make_data
-stage codec train codec --recipe "$codec_recipe" --data "$out/data" "${codec[@]}"
-stage tokens soundgen dataset tokenize "$out/data" "$out/tokens" --model "$out/codec" \
-    --variants "$variants" --n-q "$n_q" --device "$device" --force
-stage lm train lm --recipe "$lm_recipe" --data "$out/tokens" --codec "$out/codec" "${lm[@]}"
-((matcher_steps == 0)) ||
-    stage matcher train matcher --recipe small --data "$out/data" --model "$out/lm" \
-        "${matcher[@]}"
-stage eval measure
-stage sounds make_sounds
-[[ -n $print ]] || printf 'model: %s\nreport: %s\nsounds: %s\n' \
-    "$model" "$out/measured/report.md" "$out/sounds"
+# On one line: bash reads scripts as it goes, and this file may change in the half hour of a run.
+main "$@"; exit
