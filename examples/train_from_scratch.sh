@@ -110,9 +110,11 @@ choose_size() {
         codec_steps=600 lm_steps=3200 matcher_steps=250
         ;;
     large)
-        hours=20 variants=4 seeds=16
-        codec_steps=30000 lm_steps=60000 matcher_steps=3000
-        codec=(--set training.batch_size=64)
+        hours=10 variants=3 seeds=16
+        codec_steps=30000 lm_steps=20000 matcher_steps=2000
+        # As many segments as ever for the principal components, which are held in memory.
+        codec=(--set training.batch_size=64 --set training.component_batches=25
+            --set training.kmeans_batches=4)
         lm=(--set lm.dim=512 --set lm.num_layers=12 --set lm.num_heads=8
             --set training.batch_frames=12800 --set optimiser.learning_rate=1e-3)
         ;;
