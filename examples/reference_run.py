@@ -101,8 +101,8 @@ class Result:
 def choose_prompts(clips: Sequence[Clip]) -> list[tuple[str, str]]:
     """Return up to two prompts for each of the categories with the most recordings.
 
-    Of the train clips' captions they are the most frequent ones; only categories that have train
-    and test clips are judged.
+    They are its name, which every clip is trained under, and the most frequent caption of its
+    train clips; only categories that have train and test clips are judged.
 
     Raises:
         InputError: There are fewer than two such categories, or no valid clips.
@@ -118,13 +118,14 @@ def choose_prompts(clips: Sequence[Clip]) -> list[tuple[str, str]]:
     if len(known) < 2 or not any(clip.split == "valid" for clip in clips):
         raise InputError(
             "too few sounds: two categories need train and test clips, and one valid clips",
-            hint="some ten sounds a category; see: soundgen dataset stats",
+            hint="it takes some hundred sounds in all; see: soundgen dataset stats",
         )
     chosen: list[tuple[str, str]] = []
     for category in known[:MAX_CATEGORIES]:
         taken = {prompt for prompt, _ in chosen}
         ranked = sorted(captions[category].items(), key=lambda pair: (-pair[1], pair[0]))
-        fresh = [text for text, _ in ranked if text not in taken and "\t" not in text]
+        asked = dict.fromkeys([category, *(text for text, _ in ranked)])
+        fresh = [text for text in asked if text not in taken and "\t" not in text]
         chosen += [(text, category) for text in fresh[:2]]
     return chosen
 

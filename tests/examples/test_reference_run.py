@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("data") / "set", per_kind=2)
 
 
-def test_prompts_are_captions_of_train_clips(
+def test_prompts_are_names_and_captions_of_train_clips(
     program: ModuleType, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "prompts.txt"
@@ -46,7 +46,9 @@ def test_prompts_are_captions_of_train_clips(
         if clip.split == "train"
         for caption in clip.captions
     }
+    captions |= {(kind, kind) for kind in KINDS}
     assert all((prompt.prompt, prompt.category) in captions for prompt in chosen)
+    assert {prompt.prompt for prompt in chosen} >= set(KINDS)
     assert len(chosen) <= 2 * len(KINDS)
 
 
