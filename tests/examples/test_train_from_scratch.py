@@ -182,7 +182,7 @@ def test_the_commands_are_those_of_soundgen(options: list[str], tmp_path: Path) 
 
 def test_prompts_name_the_kinds_that_are_made() -> None:
     text = SCRIPT.read_text(encoding="utf-8")
-    found = re.search(r"^kinds=(\S+)$", text, re.MULTILINE)
+    found = re.search(r"^ *kinds=(\S+)$", text, re.MULTILINE)
     assert found is not None
     made = [KINDS[name].category for name in found[1].split(",")]
     assert len(set(made)) == len(made) == 10
