@@ -35,7 +35,7 @@ from soundgen.pipelines.training import (
     set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
-from soundgen.training.device import resolve_device
+from soundgen.training.device import resolve_device, wants_bfloat16
 from soundgen.training.ema import WeightAverage
 from soundgen.training.run import RunFolder
 from soundgen.training.seeding import INITIAL, KMEANS, seed_step
@@ -281,7 +281,9 @@ def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
     run.codec.train()
     set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
     n_q = _draw_n_q(recipe.training.n_q_choices, len(wav)).to(run.device)
-    output = run.codec(wav, n_q, quantize=run.quantizing)
+    half = wants_bfloat16(recipe.training.precision, run.device)
+    with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=half):
+        output = run.codec(wav, n_q, quantize=run.quantizing)
     start = recipe.discriminator.start
     # At 1 it is left out, also of the last step and of a dry run.
     adversarial = start < 1 and share >= start and run.quantizing
