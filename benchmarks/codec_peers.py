@@ -3,10 +3,9 @@
     python benchmarks/codec_peers.py [--rows seanet,shipped] [--seconds 60] [--threads 2]
         [--repeat 5] [--peers FOLDER] [--json FILE] [--markdown FILE]
 
-| row | ours | theirs |
-|---|---|---|
-| seanet | the SEANet codec, 32 filters, 8 x 1024 codes at 16 kHz | `transformers.EncodecModel` of the same configuration |
-| shipped | the codec of soundgen-small | `encodec` 24 kHz at 6 kbit/s, `dac` 16 kHz, their own sizes |
+seanet: our SEANet codec, 32 filters, 8 x 1024 codes at 16 kHz, beside `transformers.EncodecModel`
+of the same configuration. shipped: the codec of soundgen-small beside `encodec` 24 kHz at 6 kbit/s
+and `dac` 16 kHz at their own sizes.
 
 All but the shipped codec have random weights, which cost the same. `encodec` and
 `descript-audio-codec` are installed into a folder of their own (`--peers`, kept between runs if it
@@ -33,7 +32,7 @@ import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -260,8 +259,8 @@ def load_dac() -> Any:
     class BaseModel(nn.Module):
         """What the model has of audiotools: lists of packages, for saving."""
 
-        INTERN: list[str] = []
-        EXTERN: list[str] = []
+        INTERN: ClassVar[list[str]] = []
+        EXTERN: ClassVar[list[str]] = []
 
     # audiotools pins a protobuf of 2022 and brings a notebook server; nothing of it is computed
     # with here.

@@ -1,7 +1,7 @@
 """SEANet's layers as matrix products over rows of time, for inference on a CPU.
 
-The convolutions of `seanet.py` hold a signal as `[C, T]`. Held as `[T, C]`, each of them is a sum of
-products of shifted rows with one tap's weights, without unfolding or reordering anything; a
+The convolutions of `seanet.py` hold a signal as `[C, T]`. Held as `[T, C]`, each of them is a sum
+of products of shifted rows with one tap's weights, without unfolding or reordering anything; a
 convolution with stride s and kernel 2 s is two products of whole blocks of s rows, and so is its
 transpose. Bias and residual are added within the products.
 
@@ -44,11 +44,10 @@ class RowConv:
     """
 
     def __init__(self, conv: CausalConv1d, *, elu: bool = False) -> None:
-        weight: Tensor = conv.conv.weight.detach()  # type: ignore[assignment]
-        self._bias = conv.conv.get_parameter("bias").detach()
+        plain = _plain(conv)
+        weight, self._bias = plain.weight.detach(), _bias_of(plain)
         self._num_out, self._num_in, self._kernel = weight.shape
-        self._stride: int = conv.conv.stride[0]  # type: ignore[index, assignment]
-        self._dilation: int = conv.conv.dilation[0]  # type: ignore[index, assignment]
+        self._stride, self._dilation = plain.stride[0], plain.dilation[0]
         self._context, self._elu = conv.context, elu
         taps = weight.permute(2, 0, 1)  # [kernel, out, in]
         if self._stride > 1:
@@ -100,8 +99,9 @@ class RowUnit:
 
     def __init__(self, narrow: CausalConv1d, widen: CausalConv1d) -> None:
         self._narrow = RowConv(narrow, elu=True)
-        self._weight = widen.conv.weight.detach()[:, :, 0].contiguous()  # type: ignore[index, operator, union-attr]
-        self._bias = widen.conv.get_parameter("bias").detach()
+        pointwise = _plain(widen)
+        self._weight = pointwise.weight.detach()[:, :, 0].contiguous()
+        self._bias = _bias_of(pointwise)
 
     def __call__(self, x: Rows, state: StreamState) -> Rows:
         """Map `x` `[T, C]` to the same shape."""
@@ -112,9 +112,9 @@ class RowConvTranspose:
     """`CausalConvTranspose1d` of kernel 2 stride over rows, after ELU."""
 
     def __init__(self, conv: CausalConvTranspose1d) -> None:
-        weight: Tensor = conv.conv.weight.detach()  # type: ignore[assignment]
+        plain = _plain(conv)
+        weight, self._stride = plain.weight.detach(), plain.stride[0]
         self._num_in, self._num_out, _ = weight.shape
-        self._stride: int = conv.conv.stride[0]  # type: ignore[index, assignment]
         # [2, stride * out, in]: what an input gives to its own block of outputs, then to the next.
         taps = weight.permute(2, 1, 0).reshape(2, self._stride * self._num_out, self._num_in)
         self._weights = taps.contiguous()
@@ -142,7 +142,19 @@ class RowLSTM:
         """Return `x + LSTM(x)`, `[L, D]`."""
         carried = (state["hidden"], state["cell"]) if "hidden" in state else None
         y, (state["hidden"], state["cell"]) = self._lstm(x[:, None], carried)
-        return x + y[:, 0]
+        added: Rows = x + y[:, 0]
+        return added
+
+
+def _plain(conv: CausalConv1d | CausalConvTranspose1d) -> nn.Conv1d | nn.ConvTranspose1d:
+    inner = conv.conv
+    if not isinstance(inner, nn.Conv1d | nn.ConvTranspose1d):
+        raise TypeError(f"expected a convolution, got {type(inner).__name__}")
+    return inner
+
+
+def _bias_of(conv: nn.Module) -> Tensor:
+    return conv.get_parameter("bias").detach()
 
 
 def row_layers(layers: Sequence[nn.Module]) -> list[RowLayer] | None:
@@ -158,10 +170,11 @@ def row_layers(layers: Sequence[nn.Module]) -> list[RowLayer] | None:
             found.append(RowConvTranspose(layer))
         elif isinstance(layer, StreamingLSTM):
             found.append(RowLSTM(layer))
-        elif hasattr(layer, "narrow") and hasattr(layer, "widen"):
-            if is_normalised(layer.narrow.conv):
+        elif isinstance(narrow := getattr(layer, "narrow", None), CausalConv1d):
+            widen = layer.get_submodule("widen")
+            if is_normalised(narrow.conv) or not isinstance(widen, CausalConv1d):
                 return None
-            found.append(RowUnit(layer.narrow, layer.widen))
+            found.append(RowUnit(narrow, widen))
         # ELU is applied by the layer behind it.
         elu = not list(layer.parameters())
     return found
@@ -208,9 +221,7 @@ def _is_lstm(layer: RowLayer) -> bool:
     return isinstance(layer, RowLSTM)
 
 
-def _run(
-    layers: Sequence[tuple[int, RowLayer]], rows: Rows, state: dict[str, StreamState]
-) -> Rows:
+def _run(layers: Sequence[tuple[int, RowLayer]], rows: Rows, state: dict[str, StreamState]) -> Rows:
     for index, layer in layers:
         rows = layer(rows, state.setdefault(str(index), {}))
     return rows
