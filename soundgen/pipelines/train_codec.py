@@ -281,7 +281,11 @@ def _train_step(run: CodecRun, wav: Tensor, share: float) -> dict[str, float]:
     run.codec.train()
     set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
     n_q = _draw_n_q(recipe.training.n_q_choices, len(wav)).to(run.device)
-    half = wants_bfloat16(recipe.training.precision, run.device)
+    precision = recipe.training.precision
+    if precision == "auto" and run.device.type == "cpu" and recipe.codec.autoencoder != "magnitude":
+        # Their convolutions and spectra take as long in bfloat16.
+        precision = "float32"
+    half = wants_bfloat16(precision, run.device)
     with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=half):
         output = run.codec(wav, n_q, quantize=run.quantizing)
     start = recipe.discriminator.start
