@@ -29,8 +29,10 @@ from soundgen.codec.stft import (
     magnitudes,
     squared_windows,
     synthesise,
+    with_magnitudes,
 )
 from soundgen.nn.convnext import ConvNeXtBlock
+from soundgen.nn.products import linear, product
 
 _FLOOR = 1e-3
 """Added to magnitudes before the logarithm: about -108 dB of full scale in the long window."""
@@ -153,8 +155,10 @@ class MagnitudeEncoder(nn.Module):
         spectra = self.spectra(audio)
         wide = (magnitudes(audio, self.wide_window, self.spectra.hop_length) + _FLOOR).log()
         # Roughly zero mean and unit variance, for the optimiser's sake.
-        x = self.blocks(self.embed((torch.cat([wide, spectra], dim=2) + 2) / 3))
-        latents: Tensor = (spectra - self.mean) @ self.projection + self.project(x)
+        x = self.blocks(linear((torch.cat([wide, spectra], dim=2) + 2) / 3, self.embed))
+        latents = product(
+            spectra - self.mean, self.projection.t(), added_to=linear(x, self.project)
+        )
         return latents.transpose(1, 2)
 
 
@@ -185,8 +189,8 @@ class MagnitudeDecoder(nn.Module):
     def predict(self, latents: Tensor) -> Tensor:
         """Return the log-magnitudes `[B, L, F]` that latents `[B, D, L]` stand for."""
         x = latents.transpose(1, 2)
-        predicted: Tensor = x @ self.basis + self.mean + self.head(self.blocks(self.embed(x)))
-        return predicted
+        learnt = linear(self.blocks(linear(x, self.embed)), self.head)
+        return product(x, self.basis.t(), self.mean, added_to=learnt)
 
     def forward(self, latents: Tensor, first_frame: int = 0) -> Tensor:
         """Decode `latents` `[B, D, L]` to `wav` `[B, 1, L * hop_length]`.
@@ -217,7 +221,7 @@ class _Target(NamedTuple):
     def project(self, wav: Tensor) -> Tensor:
         """Give `wav` `[B, T]` these magnitudes, keeping its phases."""
         found = analyse(wav, self.window, self.hop_length)
-        wanted = self.magnitude * found / (found.abs() + 1e-9)
+        wanted = with_magnitudes(found, self.magnitude)
         return synthesise(wanted, self.window, self.hop_length, self.envelope)
 
 

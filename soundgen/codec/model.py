@@ -71,18 +71,21 @@ class Codec(nn.Module):
             num_items: As `ResidualVectorQuantizer` takes it.
             quantize: `False` leaves the quantizer out, for the first steps of a training.
         """
-        latents = self.encoder(wav)
+        # Under autocast only the autoencoder is in bfloat16: codebooks are averages over steps.
+        latents = self.encoder(wav).float()
         if not quantize:
             empty = torch.zeros(len(wav), 0, latents.shape[2], dtype=torch.int64)
             return CodecOutput(self._decoded(latents), empty, latents.new_zeros(()))
-        quantized = self.quantizer(latents, n_q, num_items)
+        with torch.autocast(latents.device.type, enabled=False):
+            quantized = self.quantizer(latents, n_q, num_items)
         return CodecOutput(self._decoded(quantized.latents), quantized.codes, quantized.commitment)
 
     def _decoded(self, latents: Tensor) -> Tensor:
+        """Return what is compared with the target, in float32."""
         if isinstance(self.decoder, MagnitudeDecoder):
-            return self.decoder.predict(latents)
+            return self.decoder.predict(latents).float()
         decoded: Tensor = self.decoder(latents)
-        return decoded
+        return decoded.float()
 
     @torch.no_grad()
     def encode(self, wav: Tensor, n_q: int | None = None) -> Tensor:

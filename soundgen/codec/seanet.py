@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundgen.codec.config import CodecConfig
+from soundgen.codec.seanet_rows import RowsOf
 from soundgen.nn.conv import CausalConv1d, CausalConvTranspose1d, StreamingLSTM, StreamState
+from soundgen.nn.products import in_inference
 
 _ELU_GAIN = 1.2
 """Keeps the variance of a unit normal signal through an ELU and a convolution."""
@@ -77,7 +79,11 @@ def _initialise(layers: nn.ModuleList, *, output_gain: float = 1.0) -> None:
             unit.initialise(gain)
 
 
-def _run(layers: nn.ModuleList, x: Tensor, state: SeanetState | None) -> Tensor:
+def _run(layers: nn.ModuleList, x: Tensor, state: SeanetState | None, rows: RowsOf) -> Tensor:
+    if len(x) == 1 and in_inference(x):
+        found = rows.run(layers, x, {} if state is None else state)
+        if found is not None:
+            return found
     for index, layer in enumerate(layers):
         x = layer(x, None if state is None else state.setdefault(str(index), {}))
     return x
@@ -125,10 +131,11 @@ class SeanetEncoder(nn.Module):
         ]
         self.layers = nn.ModuleList(layers)
         _initialise(self.layers)
+        self._rows = RowsOf(config.hop_length)
 
     def forward(self, wav: Tensor, state: SeanetState | None = None) -> Tensor:
         """Encode `wav` `[B, 1, T]`, T a multiple of the hop, to latents `[B, D, L]`."""
-        return _run(self.layers, wav, state)
+        return _run(self.layers, wav, state, self._rows)
 
 
 class SeanetDecoder(nn.Module):
@@ -171,7 +178,8 @@ class SeanetDecoder(nn.Module):
         ]
         self.layers = nn.ModuleList(layers)
         _initialise(self.layers, output_gain=_OUTPUT_GAIN)
+        self._rows = RowsOf(1)
 
     def forward(self, latents: Tensor, state: SeanetState | None = None) -> Tensor:
         """Decode `latents` `[B, D, L]` to `wav` `[B, 1, L * hop_length]`."""
-        return _run(self.layers, latents, state)
+        return _run(self.layers, latents, state, self._rows)

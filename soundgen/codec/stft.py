@@ -28,9 +28,20 @@ def analyse(wav: Tensor, window: Tensor, hop_length: int) -> Tensor:
 
 def magnitudes(wav: Tensor, window: Tensor, hop_length: int) -> Tensor:
     """Return the magnitudes of `analyse`, `[B, L, bins]`."""
-    # Real arithmetic: twice as fast on a CPU as abs() of complex numbers.
-    parts = torch.view_as_real(analyse(wav, window, hop_length))
-    return (parts.square().sum(dim=-1) + 1e-12).sqrt()
+    spectra = analyse(wav, window, hop_length)
+    # Several times as fast on a CPU as abs(), and as a sum over the last dimension.
+    return (spectra.real.square() + spectra.imag.square() + 1e-12).sqrt()
+
+
+def with_magnitudes(spectra: Tensor, magnitude: Tensor) -> Tensor:
+    """Give complex `spectra` the `magnitude`, both `[B, L, bins]`; phases stay.
+
+    Where gradients are not wanted, in place.
+    """
+    power = spectra.real.square() + spectra.imag.square()
+    # Far below all that is heard; keeps what is nothing at nothing.
+    scale = magnitude * (power + 1e-18).rsqrt()
+    return spectra * scale if torch.is_grad_enabled() else spectra.mul_(scale)
 
 
 def synthesise(
@@ -49,8 +60,10 @@ def synthesise(
     """
     if envelope is None:
         envelope = squared_windows(window, hop_length, spectra.shape[1])
-    frames = torch.fft.irfft(spectra, n=len(window)) * window
-    return _overlap_add(frames, hop_length) / envelope
+    frames = torch.fft.irfft(spectra, n=len(window))
+    if torch.is_grad_enabled():
+        return _overlap_add(frames * window, hop_length) / envelope
+    return _overlap_add(frames.mul_(window), hop_length).div_(envelope)
 
 
 def squared_windows(window: Tensor, hop_length: int, num_frames: int) -> Tensor:
@@ -61,9 +74,17 @@ def squared_windows(window: Tensor, hop_length: int, num_frames: int) -> Tensor:
 
 def _overlap_add(frames: Tensor, hop_length: int) -> Tensor:
     """Add up frames `[B, L, n_fft]`; return what lies in their hops, `[B, L * hop]`."""
-    _, num_frames, n_fft = frames.shape
+    num_items, num_frames, n_fft = frames.shape
     margin = (n_fft - hop_length) // 2
     total = (num_frames - 1) * hop_length + n_fft
+    if n_fft % hop_length == 0 and not torch.is_grad_enabled():
+        # Hop by hop: several times as fast as fold(), which adds sample by sample.
+        overlap = n_fft // hop_length
+        parts = frames.view(num_items, num_frames, overlap, hop_length)
+        hops = frames.new_zeros(num_items, num_frames + overlap - 1, hop_length)
+        for part in range(overlap):
+            hops[:, part : part + num_frames] += parts[:, :, part]
+        return hops.flatten(1)[:, margin : margin + num_frames * hop_length]
     added = F.fold(
         frames.transpose(1, 2), (1, total), kernel_size=(1, n_fft), stride=(1, hop_length)
     ).flatten(1)

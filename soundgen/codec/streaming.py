@@ -6,7 +6,8 @@ encode goes through it:
 
 - `spectral` and `magnitude` have a bounded receptive field: windows of `window_frames` are computed
   with enough frames of context on both sides that their inside equals the whole file's.
-- `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried.
+- `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried. On a
+  CPU its LSTM has its weights reordered at every call, which short pieces would pay for often.
 
 A live stream can be cut finer, for an earlier answer (docs/streaming.md).
 """
@@ -29,7 +30,8 @@ from soundgen.codec.spectral import SpectralDecoder, SpectralEncoder
 from soundgen.errors import ShapeError
 
 WINDOW_FRAMES = 500
-PIECE_FRAMES = 50
+PIECE_FRAMES = 250
+_PUSHED_FRAMES = 50
 
 
 class CodecParts(Protocol):
@@ -285,7 +287,7 @@ class _Cutter:
     def push(self, chunk: Tensor) -> Iterator[_Window]:
         """Yield the windows that `chunk` completes."""
         # In pieces: what is left over is copied for each window.
-        for piece in chunk.split(PIECE_FRAMES * self._unit, dim=-1):
+        for piece in chunk.split(_PUSHED_FRAMES * self._unit, dim=-1):
             self._held.append(piece)
             self._num_held += piece.shape[-1]
             while self._num_held >= (self._start + self._length + self._right) * self._unit:

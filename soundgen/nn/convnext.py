@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from soundgen.nn.conv import depthwise
+from soundgen.nn.products import linear
 
 
 class ConvNeXtBlock(nn.Module):
@@ -29,5 +29,5 @@ class ConvNeXtBlock(nn.Module):
         if bias is None:
             raise RuntimeError("the depthwise convolution has a bias by construction")
         mixed = depthwise(x, self.depthwise.weight, bias, lookahead=self.lookahead)
-        y: Tensor = self.project(F.gelu(self.expand(self.norm(mixed))))
+        y: Tensor = linear(linear(self.norm(mixed), self.expand, gelu=True), self.project)
         return x + self.scale * y

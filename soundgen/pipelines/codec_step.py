@@ -19,6 +19,7 @@ from soundgen.codec.magnitude import MagnitudeDecoder
 from soundgen.codec.model import Codec, CodecOutput
 from soundgen.pipelines.codec_losses import magnitude_losses, waveform_losses
 from soundgen.pipelines.recipes import CodecRecipe
+from soundgen.training.device import wants_bfloat16
 from soundgen.training.distributed import average_gradients, batch_parts, mean_over_processes
 from soundgen.training.launch import num_processes
 
@@ -31,15 +32,18 @@ class Part:
         wav: float32 `[B, 1, T]`.
         n_q: int64 `[B]`.
         num_items: How many items use each stage, on average over all parts, `[K]`.
+        half: Whether the autoencoder computes in bfloat16.
     """
 
     wav: Tensor
     n_q: Tensor
     num_items: Tensor
+    half: bool
 
     def run(self, codec: Codec, *, quantize: bool) -> CodecOutput:
         """Send the part through the codec."""
-        output: CodecOutput = codec(self.wav, self.n_q, self.num_items, quantize=quantize)
+        with torch.autocast(self.wav.device.type, dtype=torch.bfloat16, enabled=self.half):
+            output: CodecOutput = codec(self.wav, self.n_q, self.num_items, quantize=quantize)
         return output
 
 
@@ -70,11 +74,20 @@ def make_parts(wavs: Sequence[Tensor], recipe: CodecRecipe, device: torch.device
     cut, size = batch_parts(recipe.training.accumulate), len(wavs[0])
     n_q = choices[torch.randint(len(choices), (cut.total * size,))].to(device)
     stages = torch.arange(recipe.codec.num_codebooks, device=device)
+    half = _computes_in_half(recipe, device)
     num_items = (n_q[:, None] > stages).sum(dim=0).clamp(min=1) / cut.total
     return [
-        Part(wav.to(device), n_q[cut.rows(part, size)], num_items)
+        Part(wav.to(device), n_q[cut.rows(part, size)], num_items, half)
         for part, wav in zip(cut.mine, wavs, strict=True)
     ]
+
+
+def _computes_in_half(recipe: CodecRecipe, device: torch.device) -> bool:
+    precision = recipe.training.precision
+    if precision == "auto" and device.type == "cpu" and recipe.codec.autoencoder != "magnitude":
+        # Their convolutions and spectra take as long in bfloat16.
+        return False
+    return wants_bfloat16(precision, device)
 
 
 def descend_magnitudes(

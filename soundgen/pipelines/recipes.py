@@ -117,6 +117,10 @@ class CodecTrainingConfig:
     """Steps between checkpoints; each also measures the valid split."""
     valid_s: float = 120.0
     """Seconds of the valid split that are measured."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the autoencoder's matrix products; auto: bfloat16 where the device has instructions for
+    it and, on a CPU, the autoencoder is `magnitude`. Quantizer, discriminator and losses stay in
+    float32."""
     weights_dtype: Literal["float32", "float16"] = "float16"
 
     def __post_init__(self) -> None:

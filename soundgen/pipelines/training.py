@@ -283,6 +283,7 @@ def make_adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
         ],
         lr=config.learning_rate,
         betas=(config.betas[0], config.betas[1]),
+        fused=True,
     )
 
 

@@ -36,3 +36,8 @@ def computes_bfloat16(device: torch.device) -> bool:
         return device.type == "cuda"
     has = torch.cpu.get_capabilities()
     return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
+def wants_bfloat16(precision: str, device: torch.device) -> bool:
+    """Say whether a recipe's `precision` (auto, float32 or bfloat16) means bfloat16 there."""
+    return precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
