@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgen.errors import CheckpointError, OutputError
 from soundgen.files import atomic_path
+from soundgen.model_card import is_non_commercial, read_license
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +53,21 @@ class ModelFolder:
         """What finds the model again on this machine: a shipped model's name, or the path."""
         shipped = self.path.resolve().parent in [root.resolve() for root in _shipped_roots()]
         return self.name if shipped else str(self.path)
+
+    @property
+    def license(self) -> str:
+        """What its weights may be used for: as its card says, else its config; empty if neither."""
+        return read_license(self.path) or "; ".join(sorted(set(self.licenses.values())))
+
+    @property
+    def licenses(self) -> dict[str, str]:
+        """Licences of parts that were made from others' weights, by part."""
+        return {part: str(name) for part, name in self.config.get("licenses", {}).items()}
+
+    @property
+    def is_non_commercial(self) -> bool:
+        """Whether its licence keeps its weights from commercial use."""
+        return any(map(is_non_commercial, [self.license, *self.licenses.values()]))
 
     def has(self, part: str) -> bool:
         """Say whether the folder holds `part`."""
@@ -153,7 +169,7 @@ def open_model_folder(path: Path) -> ModelFolder:
             f"{file}: format {version} is newer than this program knows ({FORMAT_VERSION})",
             hint="update soundgen",
         )
-    for name in (*PARTS, "text_encoder", "digests"):
+    for name in (*PARTS, "text_encoder", "digests", "licenses"):
         if not isinstance(config.get(name, {}), dict):
             raise CheckpointError(f"{file}: '{name}' is not a table")
     return ModelFolder(path, config)
@@ -184,6 +200,11 @@ def save_model_folder(
             except safetensors.SafetensorError as error:
                 raise OutputError(f"{path}: cannot be written ({error})") from error
     config: dict[str, Any] = {"format_version": FORMAT_VERSION, **sections}
+    # A run that goes on may not know any more what it was started from.
+    known = open_model_folder(path).licenses if (path / CONFIG_FILE).is_file() else {}
+    licenses = {**known, **config.pop("licenses", {})}
+    if licenses:
+        config["licenses"] = licenses
     config["digests"] = compute_digests(path, config)
     with atomic_path(path / CONFIG_FILE) as temporary:
         temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

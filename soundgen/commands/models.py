@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +20,9 @@ from soundgen.commands._terminal import (
 )
 from soundgen.commands.info import model_rows
 
-app = typer.Typer(no_args_is_help=True, help="List models and show what they are.")
+app = typer.Typer(
+    no_args_is_help=True, help="List and show models, and bring them in from elsewhere."
+)
 
 
 @app.command("list")
@@ -76,3 +79,61 @@ def info(
         print_json({"kind": "model", **asdict(found)})
     else:
         print_table(model_rows(found))
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SRC", help="Folder with config.json and model.safetensors."),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Model folder to write.")],
+    license_: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            metavar="NAME",
+            help="What the weights may be used for, e.g. cc-by-nc-4.0; as the card of SRC says if "
+            "not given.",
+        ),
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec",
+            autocompletion=model_names,
+            metavar="MODEL",
+            help="Whose codec a MusicGen decoder speaks to that comes without one.",
+        ),
+    ] = None,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--text-encoder",
+            metavar="NAME|DIR",
+            help="Text encoder, where SRC does not bring its own with a tokenizer.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Bring in EnCodec and MusicGen models in the layout of `transformers`.
+
+    Reads an `EncodecModel` (mono, weight norm) as a codec, a `MusicgenForConditionalGeneration`
+    as a whole model, and a `MusicgenForCausalLM` as a language model beside `--codec`. Outputs are
+    those of `transformers`, to rounding; the licence of the weights goes with them.
+
+    Example: `soundgen models import encodec_24khz encodec --license cc-by-nc-4.0`
+    """
+    from soundgen.pipelines.import_model import import_model
+
+    made = import_model(
+        Path(source), out, license_name=license_, codec=codec, text_encoder=text_encoder
+    )
+    if json:
+        print_json(made)
+        return
+    use = ", not for commercial use" if made.non_commercial else ""
+    note(f"imported {' and '.join(made.parts)} of {made.source}: {made.license}{use}", quiet=quiet)
+    print_line(str(made.path))
