@@ -58,8 +58,34 @@ def make_card(
     data = ModelCardData(
         license=license_name,
         library_name=LIBRARY,
-        pipeline_tag="text-to-audio" if makes_sounds else "audio-to-audio",
+        pipeline_tag=_task(makes_sounds),
         tags=list(tags),
         base_model=base_model,
     )
     return f"---\n{data.to_yaml()}\n---\n\n# {title}\n\n{body.strip()}\n"
+
+
+def complete_card(text: str, *, license_name: str, makes_sounds: bool) -> str:
+    """Return a card with the metadata that the hub looks for, where it lacks them.
+
+    Raises:
+        ValueError: Its metadata are not a table in YAML.
+    """
+    from huggingface_hub import ModelCard
+    from yaml import YAMLError
+
+    try:
+        # What it says of evaluations is not ours to judge.
+        card = ModelCard(text, ignore_metadata_errors=True)
+    except YAMLError as error:
+        raise ValueError(f"not YAML: {error}") from error
+    data = card.data
+    data.license = data.license or license_name
+    data.library_name = data.library_name or LIBRARY
+    data.pipeline_tag = data.pipeline_tag or _task(makes_sounds)
+    data.tags = data.tags or [LIBRARY]
+    return str(card)
+
+
+def _task(makes_sounds: bool) -> str:
+    return "text-to-audio" if makes_sounds else "audio-to-audio"

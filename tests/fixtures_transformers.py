@@ -1,6 +1,6 @@
 """EnCodec and MusicGen of `transformers` with random weights, saved as the hub serves them.
 
-The architecture is the real one, in the sizes that a test can bear; codebooks are drawn from the
+The architecture is the real one, in the sizes that a test can bear; codebooks are spread as the
 encoder's own latents, so that codes vary, and matrices are large enough that logits differ.
 """
 
@@ -91,8 +91,8 @@ def _draw_matrices(model: torch.nn.Module) -> None:
 
 @torch.no_grad()
 def _draw_codebooks(model: Any) -> None:
-    residual = model.encoder(torch.randn(1, 1, 64_000) * 0.3)[0].t()
-    for layer in model.quantizer.layers:
-        chosen = residual[torch.randint(len(residual), (len(layer.codebook.embed),))]
-        layer.codebook.embed.copy_(chosen + 0.1 * residual.std() * torch.randn_like(chosen))
-        residual = residual - layer.codebook.decode(layer.codebook.quantize(residual))
+    latents = model.encoder(torch.randn(1, 1, 16_000) * 0.3)[0].t()
+    # No stage is finer than the one before: residuals that vanish would be all rounding.
+    for index, layer in enumerate(model.quantizer.layers):
+        entries = torch.randn_like(layer.codebook.embed) * latents.std(dim=0)
+        layer.codebook.embed.copy_(entries + latents.mean(dim=0) * (index == 0))

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from soundgen.audio.io import probe
-from soundgen.checkpoint import HUB_PREFIX, PARTS, ModelFolder, resolve_model, shipped_models
+from soundgen.checkpoint import PARTS, ModelFolder, resolve_model, shipped_models
 from soundgen.codec.sgc_header import MAGIC
 from soundgen.codec.sgc_info import SgcInfo
 from soundgen.codec.sgc_info import describe as describe_sgc
 from soundgen.errors import InputError
+from soundgen.hub import HUB_PREFIX
 from soundgen.pipelines.making import read_making
 
 

@@ -21,6 +21,7 @@ from soundgen.config import from_dict, to_dict
 from soundgen.data.licenses import is_known_license, normalize_license
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
 from soundgen.files import atomic_path, check_space
+from soundgen.hub import HUB_PREFIX, fetch, parse_hub_name
 from soundgen.model_card import CARD_FILE, is_non_commercial, make_card, read_license
 from soundgen.pipelines.import_codec import import_codec
 from soundgen.pipelines.import_lm import import_lm
@@ -35,6 +36,14 @@ _TOKENIZER_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "spiece.model",
+)
+_SOURCE_FILES = (
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*.safetensors",
+    CARD_FILE,
+    *_TOKENIZER_FILES,
 )
 _KINDS = "EnCodec and MusicGen models can be imported"
 
@@ -99,6 +108,18 @@ class _Made:
 
     sections: dict[str, Any]
     tensors: dict[str, Mapping[str, Tensor]]
+
+
+def find_source(source: str) -> tuple[Path, str | None]:
+    """Return the folder of what is to be imported, fetched if it is on the hub, and its name there.
+
+    Raises:
+        CheckpointError: It cannot be fetched.
+    """
+    if not source.startswith(HUB_PREFIX):
+        return Path(source), None
+    name = parse_hub_name(source)
+    return fetch(name, _SOURCE_FILES).path, name.repo
 
 
 def import_model(
