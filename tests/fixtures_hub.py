@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
 import yaml
 
 READER, WRITER = "hf_reader", "hf_writer"
@@ -62,7 +63,7 @@ class HubServer:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> HubServer:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,6 +77,26 @@ class HubServer:
             "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "0",
             "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
         }  # fmt: skip
+
+    def connect(
+        self, patch: pytest.MonkeyPatch, home: Path, token: str = "", *, url: str = "",
+        offline: bool = False,
+    ) -> None:  # fmt: skip
+        """Point this very process there, as `environment` does a new one."""
+        from huggingface_hub import constants
+
+        from soundgen import hub
+
+        for name, value in self.environment(home, token).items():
+            patch.setenv(name, value)
+        endpoint = url or self.url
+        template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        patch.setattr(constants, "ENDPOINT", endpoint)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+        patch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        hub._fetch.cache_clear()
 
     def add(self, repo: str, folder: Path, **settings: Any) -> str:
         """Put a folder's files into a repository, made if it is not there; return the commit."""

@@ -1,7 +1,7 @@
 """EnCodec and MusicGen of `transformers` with random weights, saved as the hub serves them.
 
-The architecture is the real one, in the sizes that a test can bear; codebooks are spread as the
-encoder's own latents, so that codes vary, and matrices are large enough that logits differ.
+The architecture is the real one, in the sizes that a test can bear; latents and
+codebooks are spread alike, so that codes vary, and matrices are large enough that logits differ.
 """
 
 from __future__ import annotations
@@ -91,8 +91,10 @@ def _draw_matrices(model: torch.nn.Module) -> None:
 
 @torch.no_grad()
 def _draw_codebooks(model: Any) -> None:
-    latents = model.encoder(torch.randn(1, 1, 16_000) * 0.3)[0].t()
-    # No stage is finer than the one before: residuals that vanish would be all rounding.
-    for index, layer in enumerate(model.quantizer.layers):
-        entries = torch.randn_like(layer.codebook.embed) * latents.std(dim=0)
-        layer.codebook.embed.copy_(entries + latents.mean(dim=0) * (index == 0))
+    """Spread latents and entries evenly around zero; else rounding would choose between codes."""
+    latents = model.encoder(torch.randn(1, 1, 16_000) * 0.3)[0]
+    last = model.encoder.layers[-1].conv
+    last.bias.sub_(latents.mean(dim=1)).div_(latents.std())
+    last.parametrizations.weight.original0.div_(latents.std())
+    for layer in model.quantizer.layers:
+        layer.codebook.embed.normal_()

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from soundgen.checkpoint import open_model_folder
-from tests.conftest import REPOSITORY, RunSoundgen, said
+from soundgen.checkpoint import open_model_folder, resolve_model
+from soundgen.errors import CheckpointError, OutputError, SoundgenError, UsageError
+from soundgen.pipelines.share_model import pull_model, push_model
+from tests.conftest import REPOSITORY, RunSoundgen
 from tests.fixtures_hub import READER, WRITER, HubServer, Repository, card_errors
 from tests.fixtures_model import make_tiny_model
 
@@ -78,28 +80,26 @@ def test_a_model_is_sent_fetched_and_used_with_the_network_off(
 
 
 def test_a_revision_holds_when_the_hub_moves_on(
-    soundgen: RunSoundgen, hub: HubServer, model: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, hub: HubServer, model: Path, tmp_path: Path
 ) -> None:
     first = hub.add("someone/rainy", model)
     other = make_tiny_model(tmp_path / "newer", seed=5)
     hub.repositories["someone/rainy"].names["v1"] = first
     newest = hub.add("someone/rainy", other.path)
-    home = hub.environment(tmp_path / "hf")
-    digests = {}
-    for name in ("hf:someone/rainy", "hf:someone/rainy@v1", f"hf:someone/rainy@{first}"):
-        shown = json.loads(soundgen("models", "info", name, "--json", **home).stdout)
-        digests[name] = shown["model_digest"]
-    assert digests["hf:someone/rainy"] == other.model_digest
-    assert digests["hf:someone/rainy@v1"] == open_model_folder(model).model_digest
-    assert digests[f"hf:someone/rainy@{first}"] == open_model_folder(model).model_digest
+    hub.connect(monkeypatch, tmp_path / "hf")
+    older = open_model_folder(model).model_digest
+    assert resolve_model("hf:someone/rainy").model_digest == other.model_digest
+    assert resolve_model("hf:someone/rainy@v1").model_digest == older
+    assert resolve_model(f"hf:someone/rainy@{first}").model_digest == older
     # What a commit names cannot change, so the hub is not even asked.
     hub.requests.clear()
-    name = f"hf:someone/rainy@{newest}"
-    found = soundgen("models", "pull", name, "--json", **home)
-    assert json.loads(found.stdout)["model_digest"] == other.model_digest
+    hub.connect(monkeypatch, tmp_path / "hf")
+    assert resolve_model(f"hf:someone/rainy@{newest}").model_digest == other.model_digest
     assert hub.requests == []
-    flag = soundgen("models", "pull", "hf:someone/rainy", "--revision", "v1", "--json", **home)
-    assert json.loads(flag.stdout)["model"] == f"hf:someone/rainy@{first}"
+    report = pull_model("hf:someone/rainy", revision="v1")
+    assert report.model == f"hf:someone/rainy@{first}"
+    with pytest.raises(CheckpointError, match="another revision than --revision"):
+        pull_model("hf:someone/rainy@v2", revision="v1")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_revision_holds_when_the_hub_moves_on(
     ],
 )
 def test_what_cannot_be_fetched_is_said_in_one_line(
-    case: str, token: str, words: str, hint: str, soundgen: RunSoundgen, hub: HubServer,
+    case: str, token: str, words: str, hint: str, monkeypatch: pytest.MonkeyPatch, hub: HubServer,
     model: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     hub.add("someone/tiny", model)
@@ -132,36 +132,39 @@ def test_what_cannot_be_fetched_is_said_in_one_line(
     files["lm.safetensors"] = files["lm.safetensors"][:-1] + b"\x7f"
     hub.repositories["someone/damaged"] = Repository()
     hub.repositories["someone/damaged"].commit(files)
-    environment = hub.environment(tmp_path / "hf", token)
-    if case == "unreachable":
-        environment["HF_ENDPOINT"] = NOWHERE
-    environment["HF_HUB_OFFLINE"] = "1" if case == "offline" else "0"
     hub.broken = case == "broken"
-    done = soundgen("models", "pull", f"hf:someone/{case}", "-o", "out", **environment)
-    assert done.returncode == 4, done.stderr
-    first, *hints = said(done.stderr)
-    assert first.startswith(f"error: hf:someone/{case}") or case == "damaged"
-    assert words in first and "Traceback" not in done.stderr
-    assert len(hints) == (1 if hint else 0) and hint in "".join(hints)
-    assert token == "" or token not in done.stderr
-    assert done.stdout == "" and not (tmp_path / "out").exists()
+    hub.connect(
+        monkeypatch, tmp_path / "hf", token, url=NOWHERE if case == "unreachable" else "",
+        offline=case == "offline",
+    )  # fmt: skip
+    with pytest.raises(CheckpointError) as caught:
+        pull_model(f"hf:someone/{case}", tmp_path / "out")
+    message, said_to_do = caught.value.message, caught.value.hint
+    assert message.startswith(f"hf:someone/{case}") or case == "damaged"
+    assert words in message and "\n" not in message + said_to_do
+    assert hint in said_to_do and bool(hint) == bool(said_to_do)
+    assert not token or token not in message + said_to_do
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_token_opens_what_is_private_and_is_taken_from_the_environment_only(
-    soundgen: RunSoundgen, hub: HubServer, model: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, hub: HubServer, model: Path, tmp_path: Path
 ) -> None:
+    from huggingface_hub import constants
+
     hub.add("someone/private", model, private=True)
-    home = hub.environment(tmp_path / "hf", READER)
-    assert soundgen("models", "pull", "hf:someone/private", **home).returncode == 0
+    hub.connect(monkeypatch, tmp_path / "hf", READER)
+    assert pull_model("hf:someone/private").license == "cc0-1.0"
     # A token that a login left on the disk is not ours to use.
-    (tmp_path / "hg").mkdir()
-    (tmp_path / "hg" / "token").write_text(READER)
-    refused = soundgen("models", "pull", "hf:someone/private", **hub.environment(tmp_path / "hg"))
-    assert refused.returncode == 4
+    (tmp_path / "token").write_text(READER)
+    hub.connect(monkeypatch, tmp_path / "other")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    with pytest.raises(CheckpointError, match="no such model on the hub"):
+        pull_model("hf:someone/private")
 
 
 def test_a_card_is_completed_or_made_and_stale_parts_go(
-    soundgen: RunSoundgen, hub: HubServer, model: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, hub: HubServer, model: Path, tmp_path: Path
 ) -> None:
     from huggingface_hub import ModelCard
 
@@ -169,24 +172,19 @@ def test_a_card_is_completed_or_made_and_stale_parts_go(
     (tmp_path / "mine" / "README.md").unlink()
     repository = hub.repositories["someone/rainy"] = Repository()
     repository.commit({"matcher.safetensors": b"old", "notes.md": b"mine", "config.json": b"{}"})
-    home = hub.environment(tmp_path / "hf", WRITER)
-    silent = soundgen("models", "push", "mine", "hf:someone/rainy", **home)
-    assert (
-        silent.returncode == 2 and "nothing says what its weights may be used for" in silent.stderr
-    )
-    sent = soundgen(
-        "models", "push", "mine", "hf:someone/rainy", "--license", "cc0-1.0", "--json", **home
-    )
-    assert sent.returncode == 0, sent.stderr
+    hub.connect(monkeypatch, tmp_path / "hf", WRITER)
+    mine = str(tmp_path / "mine")
+    with pytest.raises(UsageError, match="nothing says what its weights may be used for"):
+        push_model(mine, "hf:someone/rainy")
+    push_model(mine, "hf:someone/rainy", license_name="cc0-1.0")
     there = repository.commits[repository.names["main"]]
     assert "matcher.safetensors" not in there and there["notes.md"] == b"mine"
     assert not (tmp_path / "mine" / "README.md").exists()
     card = ModelCard(there["README.md"].decode())
     assert (card.data.license, card.data.library_name) == ("cc0-1.0", "soundgen")
     assert card.data.pipeline_tag == "text-to-audio" and "soundgen" in (card.data.tags or [])
-    # Sent twice, it is one commit: there is nothing new.
-    again = soundgen("models", "push", "mine", "hf:someone/rainy", "--license", "cc0-1.0", **home)
-    assert again.returncode == 0, again.stderr
+    again = push_model(mine, "hf:someone/rainy", license_name="cc0-1.0")
+    assert again.license == "cc0-1.0" and again.model.startswith("hf:someone/rainy@")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +202,7 @@ def test_a_card_is_completed_or_made_and_stale_parts_go(
     ],
 )
 def test_what_cannot_be_sent_is_said_in_one_line(
-    case: str, token: str, code: int, words: str, soundgen: RunSoundgen, hub: HubServer,
+    case: str, token: str, code: int, words: str, monkeypatch: pytest.MonkeyPatch, hub: HubServer,
     model: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     shutil.copytree(model, tmp_path / "tiny")
@@ -220,39 +218,40 @@ def test_what_cannot_be_sent_is_said_in_one_line(
         card.write_text("---\nlicense: mit\n---\n# A card\n")
         licenses = {"licenses": {"codec": "cc-by-nc-4.0"}}
         config.write_text(json.dumps({**json.loads(config.read_text()), **licenses}))
-    environment = hub.environment(tmp_path / "hf", token)
-    if case == "unreachable":
-        environment["HF_ENDPOINT"] = NOWHERE
-    environment["HF_HUB_OFFLINE"] = "1" if case == "offline" else "0"
-    folder = case if case == "missing" else "tiny"
-    done = soundgen("models", "push", folder, "hf:someone/rainy", **environment)
-    assert done.returncode == code, done.stderr
-    first, *hints = said(done.stderr)
-    assert first.startswith("error: ") and words in first and len(hints) <= 1
-    assert token == "" or token not in done.stderr
+    hub.connect(
+        monkeypatch, tmp_path / "hf", token, url=NOWHERE if case == "unreachable" else "",
+        offline=case == "offline",
+    )  # fmt: skip
+    with pytest.raises(SoundgenError) as caught:
+        push_model(str(tmp_path / (case if case == "missing" else "tiny")), "hf:someone/rainy")
+    message = caught.value.message
+    assert words in message and "\n" not in message and caught.value.exit_code == code
+    assert not token or token not in message + caught.value.hint
     assert "lm.safetensors" not in str(hub.repositories.get("someone/rainy", ""))
 
 
 def test_what_is_there_is_replaced_only_when_asked(
-    soundgen: RunSoundgen, hub: HubServer, model: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, hub: HubServer, model: Path, tmp_path: Path
 ) -> None:
     hub.add("someone/tiny", model)
-    home = hub.environment(tmp_path / "hf")
-    pull = ("models", "pull", "hf:someone/tiny", "-o", "out")
-    assert soundgen(*pull, **home).returncode == 0
-    taken = soundgen(*pull, **home)
-    assert taken.returncode == 5 and "out: exists already" in taken.stderr
+    hub.connect(monkeypatch, tmp_path / "hf")
+    out = tmp_path / "out"
+    pull_model("hf:someone/tiny", out)
+    with pytest.raises(OutputError, match="exists already"):
+        pull_model("hf:someone/tiny", out)
     # The cache's copy was damaged: asked for again, it comes anew, and so does the folder.
     (cached,) = (tmp_path / "hf").rglob("snapshots/*/lm.safetensors")
     blob = cached.resolve()
     blob.write_bytes(blob.read_bytes()[:-1] + b"\x7f")
-    broken = soundgen("models", "pull", "hf:someone/tiny", **home)
-    assert broken.returncode == 4 and "--force" in broken.stderr
-    assert soundgen(*pull, "-f", **home).returncode == 0
-    open_model_folder(tmp_path / "out").verify()
+    with pytest.raises(CheckpointError) as caught:
+        pull_model("hf:someone/tiny")
+    assert "--force" in caught.value.hint
+    pull_model("hf:someone/tiny", out, force=True)
+    open_model_folder(out).verify()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hf", "out"]
     (tmp_path / "sounds").mkdir()
-    refused = soundgen("models", "pull", "hf:someone/tiny", "-o", "sounds", "-f", **home)
-    assert refused.returncode == 5 and "is not a model folder" in refused.stderr
+    with pytest.raises(OutputError, match="is not a model folder"):
+        pull_model("hf:someone/tiny", tmp_path / "sounds", force=True)
 
 
 def test_models_of_transformers_come_in_from_the_hub(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from soundgen.checkpoint import open_model_folder
 from soundgen.codec.model import Codec
 from soundgen.codec.streaming import StreamDecoder, StreamEncoder
+from soundgen.errors import ExitCode, SoundgenError
 from soundgen.lm.conditioning import TextCondition, TimeCondition
 from soundgen.lm.sampling import SamplingSettings
 from soundgen.pipelines.import_codec import import_codec
@@ -74,8 +76,8 @@ def test_fewer_codebooks_are_the_first_ones_as_with_encodec() -> None:
     model = make_encodec()
     wav = 0.3 * torch.randn(1, 1, 9_000, generator=torch.Generator().manual_seed(1))
     codes = model.encode(wav, bandwidth=1.5).audio_codes[0]
-    assert codes.shape[1] == 2
-    assert torch.equal(imported(model).encode(wav, 2), codes)
+    assert codes.shape[1] == 3
+    assert torch.equal(imported(model).encode(wav, 3), codes)
 
 
 @pytest.mark.parametrize("step_frames", [None, 1])
@@ -241,7 +243,7 @@ def test_shards_are_read_and_the_codec_is_found_by_its_folder(
     assert len(list((tmp_path / "encodec").glob("*.safetensors"))) > 1
     report = import_model(tmp_path / "encodec", tmp_path / "out", license_name="mit")
     assert (report.parts, report.non_commercial) == (("codec",), False)
-    wav = 0.3 * torch.randn(1, 1, 5_000)
+    wav = 0.3 * torch.randn(1, 1, 5_000, generator=torch.Generator().manual_seed(4))
     codec = load_codec(str(tmp_path / "out")).codec
     assert torch.equal(codec.encode(wav, 8), model.encode(wav, bandwidth=6.0).audio_codes[0])
 
@@ -308,10 +310,6 @@ def damage(folder: Path, how: str) -> None:
 def test_what_is_no_such_model_is_refused_in_one_line(
     how: str, words: str, tmp_path: Path, make_once: Any
 ) -> None:
-    import shutil
-
-    from soundgen.errors import ExitCode, SoundgenError
-
     original = make_once("encodec", lambda folder: make_encodec().save_pretrained(folder))
     source = tmp_path / "source"
     shutil.copytree(original, source)
@@ -321,3 +319,39 @@ def test_what_is_no_such_model_is_refused_in_one_line(
     assert words in caught.value.message and "\n" not in caught.value.message
     assert caught.value.exit_code == ExitCode.MODEL
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "code", "words"),
+    [
+        ("missing", {"license_name": "mit"}, 3, "missing: no such folder"),
+        ("encodec", {}, 2, "has no card that says what its weights may be used for"),
+        ("musicgen", {"license_name": "mit"}, 2, "says cc-by-nc-4.0"),
+        ("decoder", {"license_name": "mit"}, 2, "--codec is missing"),
+        ("decoder", {"license_name": "mit", "codec": "none"}, 4, "none: no such model"),
+        ("bare", {"license_name": "mit"}, 2, "brings no text encoder with a tokenizer"),
+    ],
+)
+def test_what_is_not_said_is_asked_for(
+    source: str,
+    options: dict[str, str],
+    code: int,
+    words: str,
+    make_once: Any,
+    tmp_path: Path,
+) -> None:
+    sources = make_once("sources", make_sources)
+    with pytest.raises(SoundgenError) as caught:
+        import_model(sources / source, tmp_path / "out", **options)
+    assert words in caught.value.message and "\n" not in caught.value.message
+    assert caught.value.exit_code == code and caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def make_sources(folder: Path) -> None:
+    make_encodec().save_pretrained(folder / "encodec")
+    make_musicgen_decoder(folder / "decoder")
+    make_musicgen(folder / "musicgen")
+    shutil.copytree(folder / "musicgen", folder / "bare")
+    (folder / "bare" / "tokenizer.json").unlink()
+    (folder / "musicgen" / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n# MusicGen\n")
