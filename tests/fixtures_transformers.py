@@ -70,6 +70,14 @@ def make_musicgen_decoder(folder: Path) -> Any:
     return model
 
 
+def make_noise(length: int, seed: int = 0) -> torch.Tensor:
+    """Return noise whose level jumps, float32 `[1, 1, length]`: codes of an even one hardly vary."""
+    generator = torch.Generator().manual_seed(seed)
+    levels = torch.rand(length // 400 + 1, generator=generator) ** 2
+    noise = torch.randn(length, generator=generator)
+    return (noise * levels.repeat_interleave(400)[:length])[None, None]
+
+
 def _decoder_config() -> Any:
     from transformers import MusicgenDecoderConfig
 
@@ -92,9 +100,12 @@ def _draw_matrices(model: torch.nn.Module) -> None:
 @torch.no_grad()
 def _draw_codebooks(model: Any) -> None:
     """Spread latents and entries evenly around zero; else rounding would choose between codes."""
-    latents = model.encoder(torch.randn(1, 1, 16_000) * 0.3)[0]
+    latents = model.encoder(make_noise(32_000))[0]
+    latents = latents[:, latents.shape[1] // 10 :]  # how it begins is another matter
+    means = latents.mean(dim=1, keepdim=True)
+    spread = (latents - means).std()
     last = model.encoder.layers[-1].conv
-    last.bias.sub_(latents.mean(dim=1)).div_(latents.std())
-    last.parametrizations.weight.original0.div_(latents.std())
+    last.bias.sub_(means[:, 0]).div_(spread)
+    last.parametrizations.weight.original0.div_(spread)
     for layer in model.quantizer.layers:
         layer.codebook.embed.normal_()
