@@ -71,7 +71,7 @@ def make_musicgen_decoder(folder: Path) -> Any:
 
 
 def make_noise(length: int, seed: int = 0) -> torch.Tensor:
-    """Return noise whose level jumps, float32 `[1, 1, length]`: codes of an even one hardly vary."""
+    """Return noise whose level jumps, `[1, 1, length]`: codes of an even one hardly vary."""
     generator = torch.Generator().manual_seed(seed)
     levels = torch.rand(length // 400 + 1, generator=generator) ** 2
     noise = torch.randn(length, generator=generator)

@@ -97,7 +97,7 @@ def _check_kind(encodec: _EncodecSettings, where: str) -> None:
             raise CheckpointError(
                 f"{where}: an EnCodec model with {name} = {getattr(encodec, name)} cannot be "
                 "imported",
-                hint="mono codecs of 16, 24 and 32 kHz can; the stereo one of 48 kHz cannot",
+                hint="the mono codecs of 24 and 32 kHz can; the stereo one of 48 kHz cannot",
             )
 
 
