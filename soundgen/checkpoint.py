@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgen.errors import CheckpointError, OutputError
 from soundgen.files import atomic_path
+from soundgen.hub import HUB_PREFIX, HubName, fetch, parse_hub_name
+from soundgen.model_card import CARD_FILE, is_non_commercial, read_license
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,16 @@ FORMAT_VERSION = 1
 DEFAULT_MODEL = "soundgen-small"
 CONFIG_FILE = "config.json"
 PARTS = ("codec", "entropy", "lm", "matcher")
-HUB_PREFIX = "hf:"
+MODEL_FILES = (
+    CONFIG_FILE,
+    *(f"{part}.safetensors" for part in PARTS),
+    CARD_FILE,
+    "PROVENANCE.jsonl",
+    "text_encoder/*.json",
+    "text_encoder/*.safetensors",
+    "text_encoder/spiece.model",
+)
+"""What of a repository, or a folder, is the model."""
 _MAX_HEADER_BYTES = 10_000_000
 
 
@@ -37,21 +47,40 @@ class ModelFolder:
     Attributes:
         path: The folder.
         config: `config.json`, with a section for each part.
+        hub: `hf:owner/name@commit` of one that was fetched; else empty.
     """
 
     path: Path
     config: dict[str, Any]
+    hub: str = ""
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.path.resolve().name
+        """The folder's name; of one that was fetched, its name on the hub."""
+        return self.hub or self.path.resolve().name
 
     @property
     def reference(self) -> str:
-        """What finds the model again on this machine: a shipped model's name, or the path."""
+        """What finds the model again: a name, shipped or on the hub, or the path."""
+        if self.hub:
+            return self.hub
         shipped = self.path.resolve().parent in [root.resolve() for root in _shipped_roots()]
         return self.name if shipped else str(self.path)
+
+    @property
+    def license(self) -> str:
+        """What its weights may be used for: as its card says, else its config; empty if neither."""
+        return read_license(self.path) or "; ".join(sorted(set(self.licenses.values())))
+
+    @property
+    def licenses(self) -> dict[str, str]:
+        """Licences of parts that were made from others' weights, by part."""
+        return {part: str(name) for part, name in self.config.get("licenses", {}).items()}
+
+    @property
+    def is_non_commercial(self) -> bool:
+        """Whether its licence keeps its weights from commercial use."""
+        return any(map(is_non_commercial, [self.license, *self.licenses.values()]))
 
     def has(self, part: str) -> bool:
         """Say whether the folder holds `part`."""
@@ -120,7 +149,9 @@ class ModelFolder:
             if self._recorded(part) != digest:
                 raise CheckpointError(
                     f"{self.path}: {part} does not match its recorded digest",
-                    hint="the folder is damaged or was edited; get it again, or train again",
+                    hint=f"get it again: soundgen models pull {self.hub} --force"
+                    if self.hub
+                    else "the folder is damaged or was edited; get it again, or train again",
                 )
 
     def _recorded(self, part: str) -> str:
@@ -153,7 +184,7 @@ def open_model_folder(path: Path) -> ModelFolder:
             f"{file}: format {version} is newer than this program knows ({FORMAT_VERSION})",
             hint="update soundgen",
         )
-    for name in (*PARTS, "text_encoder", "digests"):
+    for name in (*PARTS, "text_encoder", "digests", "licenses"):
         if not isinstance(config.get(name, {}), dict):
             raise CheckpointError(f"{file}: '{name}' is not a table")
     return ModelFolder(path, config)
@@ -184,6 +215,11 @@ def save_model_folder(
             except safetensors.SafetensorError as error:
                 raise OutputError(f"{path}: cannot be written ({error})") from error
     config: dict[str, Any] = {"format_version": FORMAT_VERSION, **sections}
+    # A run that goes on may not know any more what it was started from.
+    known = open_model_folder(path).licenses if (path / CONFIG_FILE).is_file() else {}
+    licenses = {**known, **config.pop("licenses", {})}
+    if licenses:
+        config["licenses"] = licenses
     config["digests"] = compute_digests(path, config)
     with atomic_path(path / CONFIG_FILE) as temporary:
         temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -222,7 +258,7 @@ def resolve_model(name_or_path: str) -> ModelFolder:
         CheckpointError: There is no such model.
     """
     if name_or_path.startswith(HUB_PREFIX):
-        return open_model_folder(_fetch_from_hub(name_or_path.removeprefix(HUB_PREFIX)))
+        return fetch_model(parse_hub_name(name_or_path))
     path = Path(name_or_path)
     if (path / CONFIG_FILE).is_file():
         return open_model_folder(path)
@@ -254,30 +290,24 @@ def _shipped_roots() -> list[Path]:
     ]
 
 
-def _fetch_from_hub(reference: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+def fetch_model(name: HubName, *, force: bool = False) -> ModelFolder:
+    """Fetch a model from the hub, or find it in the cache.
 
-    owner_name, _, revision = reference.partition("@")
-    patterns = [CONFIG_FILE, "*.safetensors", "README.md", "PROVENANCE.jsonl"]
+    Args:
+        name: Which.
+        force: Fetch again what is in the cache.
+
+    Raises:
+        CheckpointError: It cannot be had, or is not a model of ours.
+    """
+    found = fetch(name, MODEL_FILES, force=force)
     try:
-        return Path(
-            snapshot_download(owner_name, revision=revision or None, allow_patterns=patterns)
-        )
-    except HFValidationError as error:
+        return replace(open_model_folder(found.path), hub=str(found.name))
+    except CheckpointError as error:
         raise CheckpointError(
-            f"{HUB_PREFIX}{reference}: not a name of the form owner/name"
+            error.message.replace(str(found.path), str(name)),
+            hint=f"models of transformers come in with: soundgen models import {name} OUT",
         ) from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = "offline, and not in the local cache" if _is_offline(error) else str(error)
-        raise CheckpointError(
-            f"{HUB_PREFIX}{reference}: cannot be fetched ({reason.splitlines()[0]})",
-            hint="check the name and the network, or name a local model folder",
-        ) from error
-
-
-def _is_offline(error: Exception) -> bool:
-    return bool(os.environ.get("HF_HUB_OFFLINE")) or "LocalEntryNotFound" in type(error).__name__
 
 
 def _hint_for(part: str) -> str:

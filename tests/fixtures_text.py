@@ -18,7 +18,7 @@ def make_tiny_t5(folder: Path, *, seed: int = 0) -> Path:
     from transformers import T5Config, T5ForConditionalGeneration
 
     folder.mkdir(parents=True, exist_ok=True)
-    vocab_size = _save_unigram_tokenizer(folder)
+    vocab_size = save_unigram_tokenizer(folder)
     config = T5Config(
         vocab_size=vocab_size,
         d_model=TINY_T5_DIM,
@@ -49,7 +49,7 @@ def make_tiny_bert(folder: Path) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     config = BertConfig(
-        vocab_size=_save_unigram_tokenizer(folder),
+        vocab_size=save_unigram_tokenizer(folder),
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
@@ -67,13 +67,13 @@ def make_tiny_gpt2(folder: Path) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     config = GPT2Config(
-        vocab_size=_save_unigram_tokenizer(folder), n_embd=32, n_layer=1, n_head=4, n_positions=64
+        vocab_size=save_unigram_tokenizer(folder), n_embd=32, n_layer=1, n_head=4, n_positions=64
     )
     GPT2LMHeadModel(config).save_pretrained(folder)
     return folder
 
 
-def _save_unigram_tokenizer(folder: Path) -> int:
+def save_unigram_tokenizer(folder: Path) -> int:
     """Write a tokenizer that knows a few words and every ASCII character; return its size."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 

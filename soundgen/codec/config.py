@@ -21,9 +21,20 @@ class SeanetConfig:
     compress: int = 2
     """Channel reduction inside a residual unit."""
     num_lstm_layers: int = 2
+    last_kernel_size: int | None = None
+    """Of the last convolution of each half; `None`: as of the first."""
+    conv_shortcut: bool = False
+    """Whether a residual unit's skip connection is a convolution of one tap."""
+    pad_mode: Literal["waveform", "constant", "reflect"] = "waveform"
+    """`waveform`: zeros before the sound, and behind it to a whole frame. Else each convolution
+    pads its own input, with zeros or mirrored, as EnCodec's released weights want it."""
+    causal: bool = True
+    """Whether nothing looks ahead, so that the codec streams."""
+    trim_right_ratio: float = 1.0
+    """Share of a transposed convolution's surplus that is cut off behind the sound."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes below one."""
+        """Refuse sizes below one, and edges that do not go together."""
         for name in ("num_filters", "kernel_size", "residual_kernel_size", "dilation_base"):
             _at_least(self, name, 1)
         _at_least(self, "compress", 1)
@@ -31,6 +42,19 @@ class SeanetConfig:
         _at_least(self, "num_lstm_layers", 0)
         if self.num_filters % self.compress:
             raise ValueError(f"num_filters must be a multiple of compress ({self.compress})")
+        if self.last_kernel_size is not None:
+            _at_least(self, "last_kernel_size", 1)
+        if not 0 <= self.trim_right_ratio <= 1:
+            raise ValueError(f"trim_right_ratio must be in [0, 1], got {self.trim_right_ratio}")
+        if not self.causal and (self.pad_mode == "waveform" or self.trim_right_ratio != 1):
+            raise ValueError(
+                "causal = false needs pad_mode constant or reflect, and trim_right_ratio 1"
+            )
+
+    @property
+    def streams(self) -> bool:
+        """Whether a stream can be coded piece by piece."""
+        return self.causal and self.trim_right_ratio == 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,13 +126,16 @@ class CodecConfig:
     latent_dim: int = 128
     num_codebooks: int = 8
     codebook_size: int = 1024
+    num_paths: int = 4
+    """Of the beam search that encodes; 1 takes the nearest entry of each codebook. 16 gain a
+    quarter more over 1 than 4 do."""
     seanet: SeanetConfig = field(default_factory=SeanetConfig)
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
     magnitude: MagnitudeConfig = field(default_factory=MagnitudeConfig)
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
-        for name in ("sample_rate", "latent_dim", "num_codebooks"):
+        for name in ("sample_rate", "latent_dim", "num_codebooks", "num_paths"):
             _at_least(self, name, 1)
         if self.codebook_size < 2 or self.codebook_size > 65_536:
             raise ValueError(f"codebook_size must be in 2..65536, got {self.codebook_size}")
@@ -148,6 +175,24 @@ class CodecConfig:
     def frame_rate(self) -> float:
         """Frames per second, Hz."""
         return self.sample_rate / self.hop_length
+
+    @property
+    def pads_waveform(self) -> bool:
+        """Whether zeros fill a sound's last frame; else each convolution pads its own input."""
+        return self.autoencoder != "seanet" or self.seanet.pad_mode == "waveform"
+
+    @property
+    def first_piece_frames(self) -> int:
+        """Frames that a stream must begin with, for convolutions to mirror what stands there."""
+        if self.autoencoder != "seanet" or self.seanet.pad_mode != "reflect":
+            return 1
+        sea = self.seanet
+        # Each convolution mirrors all that its kernel reaches back to, so it must be there.
+        reach: int = (sea.residual_kernel_size - 1) * sea.dilation_base ** (
+            sea.num_residual_layers - 1
+        )
+        in_units = math.floor(reach / min(self.strides)) + 1
+        return max(sea.kernel_size, sea.last_kernel_size or 1, in_units, 2)
 
     @property
     def bits_per_code(self) -> int:

@@ -52,7 +52,10 @@ class Codec(nn.Module):
             self.encoder = SpectralEncoder(config)
             self.decoder = SpectralDecoder(config)
         self.quantizer = ResidualVectorQuantizer(
-            config.num_codebooks, config.codebook_size, config.latent_dim
+            config.num_codebooks,
+            config.codebook_size,
+            config.latent_dim,
+            num_paths=config.num_paths,
         )
 
     def forward(

@@ -19,7 +19,7 @@ from soundgen.training.distributed import gather_rows, sum_over_processes
 from soundgen.training.launch import num_processes, process_rank
 
 NUM_PATHS = 4
-"""Of the beam search that encodes. 16 gain a quarter more over 1 than 4 do."""
+"""Of the beam search that encodes, where a codec's config names no other."""
 _GROUP = 16
 """Places that are compared as one in the search of the largest."""
 
@@ -45,6 +45,7 @@ class ResidualVectorQuantizer(nn.Module):
         decay: Of the moving averages that are the codebooks.
         dead_usage: A code used less than this share of its fair part is dead and restarts.
             Moshi takes 0.1; 0.25 held more of the capacity on a few hours of data.
+        num_paths: Of the beam search that encodes.
     """
 
     embedding_sum: Tensor
@@ -58,9 +59,10 @@ class ResidualVectorQuantizer(nn.Module):
         *,
         decay: float = 0.99,
         dead_usage: float = 0.25,
+        num_paths: int = NUM_PATHS,
     ) -> None:
         super().__init__()
-        self.decay, self.dead_usage = decay, dead_usage
+        self.decay, self.dead_usage, self.num_paths = decay, dead_usage, num_paths
         # An entry is the mean of what it was chosen for: embedding_sum / usage.
         self.register_buffer("embedding_sum", torch.randn(num_codebooks, codebook_size, dim))
         self.register_buffer("usage", torch.ones(num_codebooks, codebook_size))
@@ -84,7 +86,7 @@ class ResidualVectorQuantizer(nn.Module):
         return self.embedding_sum[k] / self.usage[k].clamp(min=1e-5)[:, None]
 
     def encode(
-        self, latents: Tensor, n_q: int | None = None, *, num_paths: int = NUM_PATHS
+        self, latents: Tensor, n_q: int | None = None, *, num_paths: int | None = None
     ) -> Tensor:
         """Quantize `latents` `[B, D, L]` to codes int64 `[B, n_q, L]`, coarsest first.
 
@@ -93,6 +95,7 @@ class ResidualVectorQuantizer(nn.Module):
         quantizers of speech coding: LeBlanc et al. 1993). Eight codebooks so come as near as ten
         do stage by stage, and nothing changes for the decoder.
         """
+        num_paths = num_paths or self.num_paths
         vectors = latents.transpose(1, 2).flatten(0, 1)  # [N, D], N = B * L
         residuals = vectors[:, None]  # [N, paths, D]
         chosen = torch.zeros(len(vectors), 1, 0, dtype=torch.int64, device=vectors.device)

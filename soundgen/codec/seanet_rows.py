@@ -34,6 +34,8 @@ Rows = Tensor
 """float32 `[T, C]`."""
 RowLayer = Callable[[Rows, StreamState], Rows]
 
+_CONVOLUTIONS = (CausalConv1d, CausalConvTranspose1d)
+
 
 class RowConv:
     """`CausalConv1d` over rows; may apply ELU to its input and add to its output.
@@ -158,11 +160,15 @@ def _bias_of(conv: nn.Module) -> Tensor:
 
 
 def row_layers(layers: Sequence[nn.Module]) -> list[RowLayer] | None:
-    """Return what does the same as SEANet's `layers` over rows; `None` if one cannot be done so."""
+    """Return what does the same as SEANet's `layers` over rows; `None` if one cannot be done so.
+
+    Those whose edges are padded otherwise, as in imported codecs, cannot.
+    """
     found: list[RowLayer] = []
     elu = False
     for layer in layers:
-        if isinstance(layer, CausalConv1d | CausalConvTranspose1d) and is_normalised(layer.conv):
+        convolutions = [m for m in layer.modules() if isinstance(m, _CONVOLUTIONS)]
+        if any(type(m) not in _CONVOLUTIONS or is_normalised(m.conv) for m in convolutions):
             return None
         if isinstance(layer, CausalConv1d):
             found.append(RowConv(layer, elu=elu))
@@ -172,7 +178,7 @@ def row_layers(layers: Sequence[nn.Module]) -> list[RowLayer] | None:
             found.append(RowLSTM(layer))
         elif isinstance(narrow := getattr(layer, "narrow", None), CausalConv1d):
             widen = layer.get_submodule("widen")
-            if is_normalised(narrow.conv) or not isinstance(widen, CausalConv1d):
+            if not isinstance(widen, CausalConv1d) or len(convolutions) > 2:
                 return None
             found.append(RowUnit(narrow, widen))
         # ELU is applied by the layer behind it.

@@ -7,7 +7,8 @@ encode goes through it:
 - `spectral` and `magnitude` have a bounded receptive field: windows of `window_frames` are computed
   with enough frames of context on both sides that their inside equals the whole file's.
 - `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried. On a
-  CPU its LSTM has its weights reordered at every call, which short pieces would pay for often.
+  CPU its LSTM has its weights reordered at every call, which short pieces would pay for often. One
+  that was imported and looks ahead takes a sound as a whole.
 
 A live stream can be cut finer, for an earlier answer (docs/streaming.md).
 """
@@ -32,6 +33,8 @@ from soundgen.errors import ShapeError
 WINDOW_FRAMES = 500
 PIECE_FRAMES = 250
 _PUSHED_FRAMES = 50
+WHOLE_FRAMES = 1 << 40
+"""Of a piece where there is only one: a SEANet that looks ahead."""
 
 
 class CodecParts(Protocol):
@@ -125,7 +128,9 @@ class StreamEncoder:
         device = self._codec.quantizer.usage.device
         found = [torch.zeros(self._n_q, 0, dtype=torch.int64)]
         for window in windows:
-            wav = pad_to_multiple(window.values.to(device), self._hop)[None, None]
+            wav = window.values.to(device)[None, None]
+            if self._codec.config.pads_waveform:
+                wav = pad_to_multiple(wav, self._hop)
             if isinstance(self._codec.encoder, SeanetEncoder):
                 latents = self._codec.encoder(wav, self._state)
             else:
@@ -250,7 +255,9 @@ def _step(codec: CodecParts, step_frames: int | None) -> int:
     if step_frames is not None and step_frames < 1:
         raise ShapeError(f"step_frames must be at least 1, got {step_frames}")
     if isinstance(codec.encoder, SeanetEncoder):
-        return step_frames or PIECE_FRAMES
+        if not codec.config.seanet.streams:
+            return WHOLE_FRAMES
+        return max(step_frames or PIECE_FRAMES, codec.config.first_piece_frames)
     if step_frames is None:
         return window_frames(codec.config)
     return _whole_steps(codec.config, step_frames)

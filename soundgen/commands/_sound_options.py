@@ -173,8 +173,8 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         autocompletion=model_names,
-        metavar="NAME|DIR",
-        help="A shipped model, or a model folder.",
+        metavar="NAME|DIR|hf:OWNER/NAME",
+        help="A shipped model, a model folder, or one on the hub.",
         rich_help_panel=_RUN,
     ),
 ]

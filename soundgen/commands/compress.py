@@ -69,7 +69,7 @@ def compress(
             "--model",
             autocompletion=model_names,
             metavar="NAME|DIR",
-            help="A shipped model, or a model folder, for its codec.",
+            help="A shipped model, a model folder, or hf:owner/name, for its codec.",
         ),
     ] = "soundgen-small",
     device: DeviceOption = "auto",

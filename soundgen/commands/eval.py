@@ -47,7 +47,7 @@ def codec(
             "--model",
             autocompletion=model_names,
             metavar="NAME|DIR",
-            help="A shipped model, or a model folder, for its codec.",
+            help="A shipped model, a model folder, or hf:owner/name, for its codec.",
         ),
     ] = "soundgen-small",
     split: Annotated[
@@ -145,7 +145,7 @@ def lm(
             "--model",
             autocompletion=model_names,
             metavar="NAME|DIR",
-            help="A shipped model, or a model folder.",
+            help="A shipped model, a model folder, or hf:owner/name.",
         ),
     ] = "soundgen-small",
     seeds: Annotated[

@@ -52,7 +52,10 @@ _FINISH_FLAGS = {
 
 def info(
     file: Annotated[
-        str, typer.Argument(metavar="FILE|MODEL", help="A sound, an .sgc file, or a model.")
+        str,
+        typer.Argument(
+            metavar="FILE|MODEL", help="A sound, an .sgc file, or a model (hf:owner/name too)."
+        ),
     ],
     json: JsonOption = False,
     quiet: QuietOption = False,

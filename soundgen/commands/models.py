@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +20,14 @@ from soundgen.commands._terminal import (
 )
 from soundgen.commands.info import model_rows
 
-app = typer.Typer(no_args_is_help=True, help="List models and show what they are.")
+app = typer.Typer(
+    no_args_is_help=True, help="List and show models, and bring them in from elsewhere."
+)
+
+RevisionOption = Annotated[
+    str | None,
+    typer.Option("--revision", metavar="REVISION", help="Branch, tag or commit; the newest."),
+]
 
 
 @app.command("list")
@@ -55,8 +63,8 @@ def info(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|DIR",
-            help="A shipped model, or a model folder.",
+            metavar="NAME|DIR|hf:OWNER/NAME",
+            help="A shipped model, a model folder, or one on the hub.",
             autocompletion=model_names,
         ),
     ],
@@ -76,3 +84,157 @@ def info(
         print_json({"kind": "model", **asdict(found)})
     else:
         print_table(model_rows(found))
+
+
+@app.command()
+def pull(
+    name: Annotated[
+        str, typer.Argument(metavar="hf:OWNER/NAME[@REVISION]", help="A model on the hub.")
+    ],
+    revision: RevisionOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Copy it to this folder, beside the cache."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("-f", "--force", help="Fetch what is there again, and replace DIR.")
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Fetch a model from the Hugging Face hub and check it against its digests.
+
+    `--model hf:owner/name` does so by itself. A private model needs a token, in HF_TOKEN. What was
+    fetched is used without a network too (HF_HUB_OFFLINE=1 asks for that).
+
+    Example: `soundgen models pull hf:someone/rainy -o rainy`
+    """
+    from soundgen.pipelines.share_model import pull_model
+
+    found = pull_model(name, output, revision=revision, force=force)
+    if json:
+        print_json(found)
+        return
+    note(f"{found.model}  {found.license or 'licence not stated'}  checked", quiet=quiet)
+    print_line(str(found.path))
+
+
+@app.command()
+def push(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|NAME",
+            help="A model folder, or a shipped model.",
+            autocompletion=model_names,
+        ),
+    ],
+    name: Annotated[
+        str, typer.Argument(metavar="hf:OWNER/NAME", help="Where to; made if it is not there.")
+    ],
+    revision: RevisionOption = None,
+    license_: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            metavar="NAME",
+            help="What the weights may be used for, where README.md does not say it.",
+        ),
+    ] = None,
+    message: Annotated[
+        str, typer.Option("-m", "--message", metavar="TEXT", help="Of the commit.")
+    ] = "",
+    private: Annotated[
+        bool, typer.Option("--private", help="Let nobody else see a repository that is made.")
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Send a model to the Hugging Face hub, in one commit, with a card that it accepts.
+
+    Only the model's own files go: its parts, config.json, README.md (made if there is none) and
+    PROVENANCE.jsonl. The token is read from HF_TOKEN.
+
+    Example: `soundgen models push runs/lm hf:someone/rainy --license cc0-1.0`
+    """
+    from soundgen.pipelines.share_model import push_model
+
+    done = push_model(
+        model,
+        name,
+        revision=revision,
+        license_name=license_,
+        message=message,
+        private=private,
+    )
+    if json:
+        print_json(done)
+        return
+    note(f"sent {len(done.files)} files under {done.license}", quiet=quiet)
+    print_line(done.model)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC|hf:OWNER/NAME",
+            help="Folder with config.json and model.safetensors, or a model on the hub.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Model folder to write.")],
+    license_: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            metavar="NAME",
+            help="What the weights may be used for, e.g. cc-by-nc-4.0; as the card of SRC says if "
+            "not given.",
+        ),
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec",
+            autocompletion=model_names,
+            metavar="MODEL",
+            help="Whose codec a MusicGen decoder speaks to that comes without one.",
+        ),
+    ] = None,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--text-encoder",
+            metavar="NAME|DIR",
+            help="Text encoder, where SRC does not bring its own with a tokenizer.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Bring in EnCodec and MusicGen models in the layout of `transformers`.
+
+    Reads an `EncodecModel` (mono, weight norm) as a codec, a `MusicgenForConditionalGeneration`
+    as a whole model, and a `MusicgenForCausalLM` as a language model beside `--codec`. Outputs are
+    those of `transformers`, to rounding; the licence of the weights goes with them.
+
+    Example: `soundgen models import encodec_24khz encodec --license cc-by-nc-4.0`
+    """
+    from soundgen.pipelines.import_model import find_source, import_model
+
+    path, name = find_source(source)
+    made = import_model(
+        path, out, name=name, license_name=license_, codec=codec, text_encoder=text_encoder
+    )
+    if json:
+        print_json(made)
+        return
+    use = ", not for commercial use" if made.non_commercial else ""
+    note(f"imported {' and '.join(made.parts)} of {made.source}: {made.license}{use}", quiet=quiet)
+    print_line(str(made.path))

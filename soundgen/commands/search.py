@@ -41,7 +41,7 @@ def search(
             "--model",
             autocompletion=model_names,
             metavar="NAME|DIR",
-            help="A shipped model, or a model folder.",
+            help="A shipped model, a model folder, or hf:owner/name.",
         ),
     ] = "soundgen-small",
     index: Annotated[

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundgen.lm.config import LMConfig
+from soundgen.nn.attention import sinusoids
 
 _NUM_WAVES = 8
 _SHORTEST_S = 0.02
@@ -78,9 +79,9 @@ class Memory(NamedTuple):
     """What cross-attention reads."""
 
     states: Tensor
-    """float32 `[B, 1 + N, D]`."""
+    """float32 `[B, M, D]`: M is N tokens, and the pooled text before them where it goes in."""
     mask: Tensor
-    """bool `[B, 1 + N]`; the first entry is always true."""
+    """bool `[B, M]`; true somewhere in every row."""
     pooled: Tensor
     """float32 `[B, D]`, to add to every step."""
 
@@ -90,13 +91,22 @@ class Conditioner(nn.Module):
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
+        self.config = config
         self.frame_rate = config.frame_rate
-        self.token = nn.Linear(config.text_dim, config.dim, bias=False)
+        self.token = nn.Linear(config.text_dim, config.dim, bias=not config.pooled_text)
+        if config.pooled_text:
+            self._add_pooled_text(config)
+        if config.duration_token:
+            self._add_time(config)
+
+    def _add_pooled_text(self, config: LMConfig) -> None:
         self.token_norm = nn.LayerNorm(config.dim, bias=False)
         self.pooled = nn.Linear(config.text_dim, config.dim, bias=False)
         self.pooled_memory = nn.Linear(config.text_dim, config.dim, bias=False)
         self.no_text = nn.Parameter(torch.randn(2, config.dim) * 0.02)
         """What stands for no prompt: added to steps, and read by cross-attention."""
+
+    def _add_time(self, config: LMConfig) -> None:
         self.elapsed = nn.Linear(2 * _NUM_WAVES, config.dim, bias=False)
         self.remaining = nn.Linear(2 * _NUM_WAVES, config.dim, bias=False)
         self.duration = nn.Linear(2 * _NUM_WAVES, config.dim, bias=False)
@@ -108,6 +118,8 @@ class Conditioner(nn.Module):
         The first entry is the pooled text, or the learned "no prompt": so there always is one,
         and a prompt's result cannot depend on its neighbours' padding.
         """
+        if not self.config.pooled_text:
+            return self._token_memory(text)
         # sentence vectors have norm 1; scaled so that an element is of order 1, as the states are
         scale = math.sqrt(text.pooled.shape[1])
         present = text.present[:, None]
@@ -118,8 +130,29 @@ class Conditioner(nn.Module):
         pooled = torch.where(present, self.pooled(text.pooled * scale), self.no_text[0])
         return Memory(states, mask, pooled)
 
+    def _token_memory(self, text: TextCondition) -> Memory:
+        """Build what cross-attention reads of token states alone, as MusicGen does.
+
+        No prompt is zeros: values without bias make nothing of them, however they are weighed.
+        """
+        mask = text.mask & text.present[:, None]
+        states = self.token(text.states) * mask[:, :, None]
+        mask = mask | ~mask.any(dim=1, keepdim=True)
+        return Memory(states, mask, states.new_zeros(len(states), self.config.dim))
+
     def times(self, time: TimeCondition, num_steps: int) -> Tensor:
-        """Return what time adds to steps 0..num_steps - 1, `[B, num_steps, D]`."""
+        """Return what time and place add to steps 0..num_steps - 1, `[B, num_steps, D]`."""
+        dim = self.config.dim
+        if self.config.duration_token:
+            added = self._told(time, num_steps)
+        else:
+            added = time.start_s.new_zeros(len(time.start_s), num_steps, dim)
+        if self.config.positions == "sinusoidal":
+            added = added + sinusoids(num_steps, dim, added.device)
+        return added
+
+    def _told(self, time: TimeCondition, num_steps: int) -> Tensor:
+        """Return what the model is told of the time, `[B, num_steps, D]`."""
         offsets = torch.arange(num_steps, device=time.start_s.device) / self.frame_rate
         elapsed = time.start_s[:, None] + offsets  # [B, S]
         known = ~time.duration_s.isnan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,17 @@ class LMConfig:
     """Width of the text encoder's states and pooled vector."""
     context_s: float = 10.0
     """Seconds the model attends over; longer sounds slide a window."""
+    positions: Literal["rotary", "sinusoidal"] = "rotary"
+    """Turned into queries and keys, or added to each step (MusicGen)."""
+    norm_bias: bool = False
+    """Whether layer norms add something too (MusicGen)."""
+    pooled_text: bool = True
+    """Whether the sentence vector goes in beside the token states. Without (MusicGen) these are
+    all there is, projected with a bias, and no prompt is nothing to attend to."""
+    duration_token: bool = True
+    """Whether the model is told the time: since the beginning, to the end, in all."""
+    end_token: bool = True
+    """Whether it can end a sound by itself."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""

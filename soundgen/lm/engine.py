@@ -23,10 +23,9 @@ from torch.nn import functional as F
 from soundgen.lm.conditioning import Memory, TextCondition, TimeCondition
 from soundgen.lm.delay import delay_codes, undelay_codes
 from soundgen.lm.fast_layer import FastLayer, decoder_layers, product_of
-from soundgen.lm.model import LanguageModel
+from soundgen.lm.model import LanguageModel, turns
 from soundgen.lm.products import RowProduct, find_way
 from soundgen.lm.sampling import SamplingSettings, guide, num_candidates, sample
-from soundgen.nn.attention import rotary_table
 
 _TIMES_TILE = 32
 _KEPT_SHARE = 0.4
@@ -108,7 +107,7 @@ class Engine:
         self.row_tile = way.tile
         self._layers = [FastLayer(layer, self.config.num_heads, way) for layer in layers]
         self._head = RowProduct(model.head.weight, way)
-        cos, sin = rotary_table(self.window_steps, model.config.head_dim, self.device)
+        cos, sin = turns(model.config, self.window_steps, self.device)
         # [window, 1, 1, head_dim / 2], to turn queries and keys of all heads
         self._turns = torch.complex(cos, sin)[:, None, None]
 
@@ -199,7 +198,7 @@ class Engine:
         for layer, cache, text_keys, text_values in zip(
             self._layers, window.caches, window.text_keys, window.text_values, strict=True
         ):
-            qkv = product_of(layer.qkv, F.layer_norm(x, (dim,), layer.norms[0]))
+            qkv = product_of(layer.qkv, F.layer_norm(x, (dim,), *layer.norms[0]))
             pairs = qkv.view(rows, num_new, 3, *shape[2:3], shape[3] // 2, 2)
             torch.view_as_complex(pairs[:, :, :2]).mul_(turns)
             q, *new = qkv.view(rows, num_new, 3, *shape[2:]).permute(2, 0, 3, 1, 4)
@@ -208,12 +207,12 @@ class Engine:
                 q, cache[:, 0, :, :end], cache[:, 1, :, :end], is_causal=num_new > 1
             )
             x = product_of(layer.out, y.transpose(1, 2).reshape(x.shape), added_to=x)
-            q = product_of(layer.q, F.layer_norm(x, (dim,), layer.norms[1])).view(shape)
+            q = product_of(layer.q, F.layer_norm(x, (dim,), *layer.norms[1])).view(shape)
             y = F.scaled_dot_product_attention(
                 q.transpose(1, 2), text_keys, text_values, attn_mask=window.text_bias
             )
             x = product_of(layer.cross_out, y.transpose(1, 2).reshape(x.shape), added_to=x)
-            hidden = product_of(layer.expand, F.layer_norm(x, (dim,), layer.norms[2]), gelu=True)
+            hidden = product_of(layer.expand, F.layer_norm(x, (dim,), *layer.norms[2]), gelu=True)
             x = product_of(layer.project, hidden, added_to=x)
         return x
 
@@ -345,6 +344,8 @@ class _Run:
         ).to(logits.device)
         logits = logits.clone()
         logits[:, 1:, self.special] = -torch.inf
+        if not self.engine.config.end_token:
+            logits[:, 0, self.special] = -torch.inf
         for place, item in enumerate(self.active):
             if self.num_frames[item] is not None or self.now < self.begins[item] + self.min_frames:
                 logits[place, 0, self.special] = -torch.inf

@@ -33,8 +33,10 @@ class FastLayer:
         self.expand = RowProduct(layer.expand.weight, way)
         self.project = RowProduct(layer.project.weight, way)
         self.norms = [
-            norm.weight.detach() for norm in (layer.self_norm, layer.cross_norm, layer.feed_norm)
+            (norm.weight.detach(), None if norm.bias is None else norm.bias.detach())
+            for norm in (layer.self_norm, layer.cross_norm, layer.feed_norm)
         ]
+        """Weight and bias (or `None`) of each."""
 
 
 def decoder_layers(model: LanguageModel) -> list[DecoderLayer]:

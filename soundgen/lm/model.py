@@ -1,7 +1,8 @@
 """The language model: a Transformer decoder over delayed codes (AudioGen, Kreuk et al. 2022).
 
 Pre-norm, no biases, GELU; rotary positions instead of AudioGen's sinusoids, so that a window can
-slide; cross-attention to the text in every layer, with a true key mask.
+slide; cross-attention to the text in every layer, with a true key mask. A decoder of MusicGen is
+one too, by other values of a few fields (`pipelines/import_lm.py`).
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
         dim, hidden = config.dim, int(config.dim * config.expansion)
-        self.self_norm = nn.LayerNorm(dim, bias=False)
+        self.self_norm = nn.LayerNorm(dim, bias=config.norm_bias)
         self.self_attention = SelfAttention(dim, config.num_heads)
-        self.cross_norm = nn.LayerNorm(dim, bias=False)
+        self.cross_norm = nn.LayerNorm(dim, bias=config.norm_bias)
         self.cross_attention = CrossAttention(dim, config.num_heads)
-        self.feed_norm = nn.LayerNorm(dim, bias=False)
+        self.feed_norm = nn.LayerNorm(dim, bias=config.norm_bias)
         self.expand = nn.Linear(dim, hidden, bias=False)
         self.project = nn.Linear(hidden, dim, bias=False)
         self.dropout = nn.Dropout(config.dropout)
@@ -41,6 +42,14 @@ class DecoderLayer(nn.Module):
         return x + fed
 
 
+def turns(config: LMConfig, num_positions: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines that positions turn queries and keys by, `[S, head_dim / 2]`."""
+    cos, sin = rotary_table(num_positions, config.head_dim, device)
+    if config.positions == "sinusoidal":  # those were added to the steps
+        return torch.ones_like(cos), torch.zeros_like(sin)
+    return cos, sin
+
+
 class LanguageModel(nn.Module):
     """Predicts every codebook's next entry from the steps before, the text and the time."""
 
@@ -51,7 +60,7 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Embedding(config.n_q * config.vocab_size, config.dim)
         self.conditioner = Conditioner(config)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
-        self.norm = nn.LayerNorm(config.dim, bias=False)
+        self.norm = nn.LayerNorm(config.dim, bias=config.norm_bias)
         self.head = nn.Linear(config.dim, config.n_q * config.vocab_size, bias=False)
         self.dropout = nn.Dropout(config.dropout)
         self._initialise()
@@ -120,7 +129,7 @@ class LanguageModel(nn.Module):
         memory = self.conditioner.memory(text)
         x = self.embed(inputs) + self.conditioner.times(time, num_steps) + memory.pooled[:, None]
         x = self.dropout(x)
-        cos, sin = rotary_table(num_steps, self.config.head_dim, x.device)
+        cos, sin = turns(self.config, num_steps, x.device)
         for layer in self.layers:
             x = layer(x, cos, sin, memory.states, memory.mask)
         logits: Tensor = self.head(self.norm(x))

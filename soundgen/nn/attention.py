@@ -1,6 +1,8 @@
-"""Attention over sequences, with rotary positions (Su et al. 2021, RoFormer)."""
+"""Attention over sequences, with rotary positions (Su et al. 2021, RoFormer) or sinusoids."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,18 @@ def rotary_table(num_positions: int, head_dim: int, device: torch.device) -> tup
     frequencies = 10_000.0 ** (-torch.arange(0, head_dim, 2, device=device) / head_dim)
     angles = torch.arange(num_positions, device=device)[:, None] * frequencies
     return angles.cos(), angles.sin()
+
+
+def sinusoids(num_positions: int, dim: int, device: torch.device) -> Tensor:
+    """Return what marks each position when added to it, `[num_positions, dim]`.
+
+    Cosines, then sines, of frequencies down to 1 / 10,000 (Vaswani et al. 2017, in the layout of
+    AudioCraft).
+    """
+    half = torch.arange(dim // 2, device=device)
+    frequencies = torch.exp(half * (-math.log(10_000) / max(1, dim // 2 - 1)))
+    angles = torch.arange(num_positions, device=device)[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

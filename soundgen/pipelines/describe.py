@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from soundgen.audio.io import probe
-from soundgen.checkpoint import HUB_PREFIX, PARTS, ModelFolder, resolve_model, shipped_models
+from soundgen.checkpoint import PARTS, ModelFolder, resolve_model, shipped_models
 from soundgen.codec.sgc_header import MAGIC
 from soundgen.codec.sgc_info import SgcInfo
 from soundgen.codec.sgc_info import describe as describe_sgc
 from soundgen.errors import InputError
+from soundgen.hub import HUB_PREFIX
 from soundgen.pipelines.making import read_making
 
 
@@ -121,7 +122,7 @@ def describe_model(folder: ModelFolder) -> ModelDescription:
         parts=parts,
         model_digest=folder.model_digest,
         codec_digest=folder.codec_digest if "codec" in parts else "",
-        license=_license(folder.path / "README.md"),
+        license=folder.license,
         config=folder.config,
     )
 
@@ -141,20 +142,3 @@ def _is_sgc(path: Path) -> bool:
             return stream.read(len(MAGIC)) == MAGIC
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _license(card: Path) -> str:
-    """Return the licence that a model card's front matter names, as an SPDX id in lower case."""
-    try:
-        lines = card.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return ""
-    if not lines or lines[0] != "---":
-        return ""
-    for line in lines[1:]:
-        key, _, value = line.partition(":")
-        if key == "license":
-            return value.strip()
-        if line == "---":
-            break
-    return ""

@@ -96,6 +96,10 @@ def generate(
         yield found
     if not pending:
         return
+    if folder.is_non_commercial:
+        progress.notice(
+            f"the weights of this model are under {folder.license}: not for commercial use"
+        )
     for notice in _limits([request.finish for request in pending], sample_rate):
         progress.notice(notice)
 

@@ -20,12 +20,13 @@ def making_tags(making: Mapping[str, Any]) -> dict[str, str]:
     Args:
         making: `prompt`, `seed`, and all else that makes the sound again.
     """
+    # What a model with terms of its own makes is not ours to give away: "model_license" names them.
+    given = "model_license" not in making
     return {
         "title": str(making["prompt"]),
         "software": "soundgen",
-        "license": LICENSE,
         # A WAV's INFO has no other place for it, and some programs do not look beyond INFO.
-        "copyright": LICENSE,
+        **({"license": LICENSE, "copyright": LICENSE} if given else {}),
         "comment": json.dumps(making, ensure_ascii=False),
     }
 

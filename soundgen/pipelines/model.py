@@ -240,6 +240,8 @@ class Model:
             "threads": torch.get_num_threads(),
             "soundgen": version("soundgen"),
         }
+        if self.folder.licenses or self.folder.is_non_commercial:
+            making["model_license"] = self.folder.license
         return [
             Sound(
                 self._render(codes, duration_s, beginning), self.sample_rate, prompt, own_seed,

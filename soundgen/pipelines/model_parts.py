@@ -29,7 +29,7 @@ def build_text_encoder(folder: ModelFolder) -> TextEncoder:
     section: dict[str, Any] = dict(folder.section("text_encoder"))
     digest = section.pop("sha256", None)
     config = from_dict(TextEncoderConfig, section, f"{folder.path}: text_encoder")
-    return load_text_encoder(config, digest=digest)
+    return load_text_encoder(config, digest=digest, beside=folder.path)
 
 
 def build_codec(folder: ModelFolder, device: torch.device) -> Codec:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from soundgen.checkpoint import save_model_folder
+from soundgen.checkpoint import resolve_model, save_model_folder
 from soundgen.codec.balancer import Balancer
 from soundgen.codec.discriminator import MultiScaleSTFTDiscriminator
 from soundgen.codec.magnitude import MagnitudeDecoder, MagnitudeEncoder, principal_components
@@ -78,6 +78,8 @@ class CodecRun:
     restarts of dead codes do not touch it."""
     guard: FiniteGuard = field(default_factory=FiniteGuard)
     step: int = 0
+    licenses: dict[str, str] = field(default_factory=dict)
+    """Of the weights that it was started from, where they were others'."""
     num_collapsed: int = 0
     quantizing: bool = False
 
@@ -155,6 +157,8 @@ def train_codec(
     )
     valid = load_valid(root, clips, recipe)
     run = _new_run(recipe, torch_device, init, sha256_of(manifest))
+    if init is not None:
+        run.licenses = resolve_model(init).licenses
     if init is None and not resume:
         _start_components(run, sampler)
     if dry_run:
@@ -389,6 +393,7 @@ def _save(run: CodecRun, folder: RunFolder, released: Codec | None = None) -> No
         {
             "codec": to_dict(run.recipe.codec),
             "training": {"codec": {"step": run.step, "recipe": to_dict(run.recipe)}},
+            "licenses": run.licenses,
         },
         {"codec": {name: value.to(dtype) for name, value in released.state_dict().items()}},
     )

@@ -94,6 +94,8 @@ def train_lm(
     cache = TokenCache(data)
     released = _read_codec(codec, cache.info.text_encoder["sha256"])
     _check_fit(recipe, cache, released)
+    if init is not None and "lm" in (licenses := resolve_model(init).licenses):
+        released.others["licenses"]["lm"] = licenses["lm"]
     run = _new_run(recipe, torch_device, init, cache, released)
     sampler = _sampler(recipe, cache, "train", recipe.training.seed)
     if dry_run:
@@ -120,7 +122,7 @@ class _ReleasedCodec(NamedTuple):
     parts: dict[str, dict[str, Tensor]]
     """Weights of the codec, and of the model's entropy model and matcher where it has them."""
     others: dict[str, Any]
-    """The sections that go with the latter two, under their names."""
+    """The sections that go with the latter two, under their names, and others' licences."""
 
 
 def _read_codec(codec: str, encoder_digest: str) -> _ReleasedCodec:
@@ -142,7 +144,8 @@ def _read_codec(codec: str, encoder_digest: str) -> _ReleasedCodec:
         folder.section("codec"),
         dict(folder.config.get("training", {})),
         parts,
-        {part: folder.section(part) for part in parts if part != "codec"},
+        {part: folder.section(part) for part in parts if part != "codec"}
+        | {"licenses": {part: name for part, name in folder.licenses.items() if part in parts}},
     )
 
 

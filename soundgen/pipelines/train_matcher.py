@@ -148,7 +148,7 @@ def _read_model(model: str | None) -> _Beside:
     folder: ModelFolder = resolve_model(model)
     folder.verify()
     parts = [part for part in ("codec", "entropy", "lm") if folder.has(part)]
-    names = [*parts, "text_encoder", "training"]
+    names = [*parts, "text_encoder", "training", "licenses"]
     return _Beside(
         build_text_encoder(folder),
         {name: folder.config[name] for name in names if name in folder.config},

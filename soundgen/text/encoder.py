@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -118,7 +119,11 @@ class TextEncoder:
 
 
 def load_text_encoder(
-    config: TextEncoderConfig, *, device: str = "cpu", digest: str | None = None
+    config: TextEncoderConfig,
+    *,
+    device: str = "cpu",
+    digest: str | None = None,
+    beside: Path | None = None,
 ) -> TextEncoder:
     """Load the encoder that `config` names.
 
@@ -126,13 +131,14 @@ def load_text_encoder(
         config: Name, width and longest prompt.
         device: Where it runs, as torch spells it.
         digest: SHA-256 that the weight file must have, where a model folder has recorded one.
+        beside: The model folder, in which a name that begins with `./` is a folder.
 
     A name that is not a text encoder's, or a width that is not `config.dim`, is a `ConfigError`.
 
     Raises:
         CheckpointError: The files are missing or damaged, or have another digest.
     """
-    files = find_encoder(config)
+    files = find_encoder(config, beside=beside)
     if digest is not None and files.digest != digest:
         raise CheckpointError(
             f"text encoder {config.name}: {files.source} holds other weights (SHA-256 "

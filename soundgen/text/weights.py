@@ -77,13 +77,16 @@ def text_encoder_status(config: TextEncoderConfig) -> TextEncoderStatus:
     return TextEncoderStatus(config.name, True, files.source, files.digest, "", "")
 
 
-def find_encoder(config: TextEncoderConfig, *, download: bool = True) -> EncoderFiles:
+def find_encoder(
+    config: TextEncoderConfig, *, download: bool = True, beside: Path | None = None
+) -> EncoderFiles:
     """Find the files of the encoder that `config` names and compute their digest.
 
     Args:
         config: The encoder wanted.
         download: Whether the hub may be asked for what is not here. Its cache and its offline
             switch (`HF_HUB_OFFLINE`) are honoured either way.
+        beside: The model folder, in which a name that begins with `./` is a folder.
 
     Raises:
         CheckpointError: The files are missing, cannot be read, or (MiniLM) are not the ones that
@@ -91,6 +94,8 @@ def find_encoder(config: TextEncoderConfig, *, download: bool = True) -> Encoder
     """
     if config.name == MINILM_NAME:
         return _find_minilm(download=download)
+    if beside is not None and config.name.startswith("./"):
+        return _folder_files(beside / config.name, "the model folder")
     folder = Path(config.name).expanduser()
     if folder.is_dir():
         return _folder_files(folder, f"folder {config.name}")

@@ -74,6 +74,8 @@ def heavy_imports(*arguments: str, cwd: Path) -> list[str]:
         ["recipes", "list"],
         ["recipes", "show", "codec/tiny"],
         ["models", "list"],
+        ["models", "pull", "hf:nobody"],
+        ["models", "push", "missing", "hf:someone/rainy"],
         ["info", "tone.wav"],
         ["info", "missing.wav"],
         ["no-such-command"],
