@@ -130,14 +130,6 @@ def mean_over_processes(tensor: Tensor) -> Tensor:
     return sum_over_processes(tensor) / num_processes() if dist.is_initialized() else tensor
 
 
-def mean_metrics(values: dict[str, float]) -> dict[str, float]:
-    """Return each value's mean over all processes, which name the same ones."""
-    if not dist.is_initialized():
-        return values
-    means = mean_over_processes(torch.tensor(list(values.values()), dtype=torch.float64))
-    return dict(zip(values, means.tolist(), strict=True))
-
-
 def gather_rows(rows: Tensor) -> Tensor:
     """Return all processes' rows `[N, ...]`, of as many each, in the order of the processes."""
     if not dist.is_initialized():

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from soundgen.training.launch import is_main
+from soundgen.training.launch import is_main, num_processes
 
 
 def shard_model(model: nn.Module, layers: Iterable[nn.Module]) -> None:
@@ -25,9 +26,12 @@ def shard_model(model: nn.Module, layers: Iterable[nn.Module]) -> None:
         model: With the same weights in every process.
         layers: Its parts whose weights are fetched together, one part at a time.
     """
+    # Named, or a GPU that is there would be taken where the processor was asked for.
+    device = next(model.parameters()).device.type
+    mesh = init_device_mesh(device, (num_processes(),))
     for layer in layers:
-        fully_shard(layer)
-    fully_shard(model)
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
 
 
 def whole(tensor: Tensor) -> Tensor:

@@ -200,7 +200,7 @@ def test_shards_of_generate_make_the_same_sounds(
     table = tmp_path / "table.jsonl"
     rows: list[dict[str, Any]] = [{"prompt": f"click {number}"} for number in range(7)]
     rows[3]["seed"] = 11
-    rows[5]["variations"] = 2
+    rows[5]["n"] = 2
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     words = ["generate", "--prompts", table, "-d", "0.2", "--model", model, "--threads", "1"]
     whole = soundgen(*words, "--seed", "5", "-o", "whole/")
