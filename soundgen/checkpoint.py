@@ -314,5 +314,7 @@ def _hash_tensors(path: Path, digest: hashlib._Hash) -> None:
                         raise ValueError("shorter than its header says")
                     digest.update(block)
                     remaining -= len(block)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: is missing", hint="get the model again") from error
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise CheckpointError(f"{path}: missing or damaged ({error})") from error
+        raise CheckpointError(f"{path}: damaged ({error})", hint="get the model again") from error

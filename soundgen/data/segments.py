@@ -155,8 +155,11 @@ def read_piece(
                 file.seek(int(rng.integers(max(0, file.frames - longest) + 1)))
             audio: NDArray[np.float32] = file.read(longest, dtype="float32")
     except (OSError, soundfile.LibsndfileError) as error:
+        # libsndfile says "System error" of a file that is not there, and its name once more.
+        reason = str(getattr(error, "error_string", error)) if path.exists() else "no such file"
         raise InputError(
-            f"{path}: cannot be read ({error})", hint="check with: soundgen dataset verify"
+            f"{path}: cannot be read ({reason.rstrip('.')})",
+            hint="check with: soundgen dataset verify",
         ) from error
     if not len(audio) or not np.isfinite(audio).all():
         what = "holds NaN or infinite samples" if len(audio) else "is empty"
