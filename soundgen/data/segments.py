@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundgen.data.manifest import Clip
+from soundgen.data.manifest import Clip, columns_of
 from soundgen.data.segments_config import SegmentConfig
 from soundgen.data.synthetic import synthetic_audio
 from soundgen.errors import InputError
@@ -34,16 +34,9 @@ def clip_weights(
         category_power: Exponent of one over its category's number of clips.
         longest_s: Seconds beyond this count no more.
     """
-    counts: dict[str, int] = {}
-    for clip in clips:
-        counts[clip.category] = counts.get(clip.category, 0) + 1
-    weights = np.array(
-        [
-            min(clip.duration, longest_s) ** duration_power
-            * counts[clip.category] ** -category_power
-            for clip in clips
-        ]
-    )
+    durations, categories = columns_of(clips)
+    of_category = np.bincount(categories).astype(np.float64).clip(min=1) ** -category_power
+    weights = np.minimum(durations, longest_s) ** duration_power * of_category[categories]
     normalised: NDArray[np.float64] = weights / weights.sum()
     return normalised
 
@@ -77,7 +70,7 @@ class SegmentSampler:
     ) -> None:
         if not clips:
             raise InputError(f"{root}: no training clips there", hint="see: soundgen dataset stats")
-        self.root, self.clips, self.config = root, list(clips), config
+        self.root, self.clips, self.config = root, clips, config
         self.sample_rate, self.seed = sample_rate, seed
         frames = max(1, round(config.segment_s * sample_rate / hop_length))
         self.num_samples = frames * hop_length

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundgen.data.token_clips import TokenClip, TokenClips, read_token_clips
 from soundgen.errors import CheckpointError, OutputError
 from soundgen.files import atomic_path
 from soundgen.training.seeding import sample_rng
@@ -33,27 +34,6 @@ CACHE_FILE, CODES_FILE, CLIPS_FILE, TEXTS_FILE = (
     "clips.jsonl",
     "texts.safetensors",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TokenClip:
-    """One encoded clip.
-
-    Attributes:
-        first_frame: Where its codes begin in `codes.u16`.
-        num_frames: How many frames it has.
-        duration_s: Length of the sound; more than `num_frames` where it was cut.
-        category: As in the manifest.
-        split: train or valid.
-        text_rows: Rows of the text table that describe it.
-    """
-
-    first_frame: int
-    num_frames: int
-    duration_s: float
-    category: str
-    split: str
-    text_rows: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +88,8 @@ class TokenCache:
                     f"{path}: cache format {self.info.format} is newer than this program knows",
                     hint="update soundgen",
                 )
-            lines = (path / CLIPS_FILE).read_text(encoding="utf-8").splitlines()
-            self.clips = [_read_clip(line) for line in lines]
+            with (path / CLIPS_FILE).open(encoding="utf-8") as lines:
+                self.clips = read_token_clips(lines)
             self.codes = np.memmap(path / CODES_FILE, dtype="<u2", mode="r").reshape(
                 -1, self.info.n_q
             )
@@ -126,16 +106,15 @@ class TokenCache:
                 f"{path}: a damaged token cache ({error})",
                 hint="make it again with: soundgen dataset tokenize",
             ) from error
-        last = max((clip.first_frame + clip.num_frames for clip in self.clips), default=0)
-        if last > len(self.codes):
+        if self.clips.last_frame > len(self.codes):
             raise CheckpointError(
                 f"{path}: {CODES_FILE} is shorter than {CLIPS_FILE} says",
                 hint="make it again with: soundgen dataset tokenize",
             )
 
-    def split(self, name: str) -> list[TokenClip]:
+    def split(self, name: str) -> TokenClips:
         """Return the clips of one split."""
-        return [clip for clip in self.clips if clip.split == name]
+        return self.clips.select(name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,39 +149,30 @@ class TokenSampler:
     def __init__(
         self,
         cache: TokenCache,
-        clips: Sequence[TokenClip],
+        clips: TokenClips,
         config: TokenSamplerConfig,
         *,
         seed: int,
     ) -> None:
         self.cache, self.config, self.seed = cache, config, seed
         self.max_frames = max(1, round(config.max_s * cache.info.frame_rate))
-        counts: dict[str, int] = {}
-        for clip in clips:
-            counts[clip.category] = counts.get(clip.category, 0) + 1
-        buckets: dict[int, list[TokenClip]] = {}
-        for clip in clips:
-            length = min(clip.num_frames, self.max_frames)
-            # Four buckets an octave: at most a fifth of a batch is padding.
-            buckets.setdefault(int(np.log2(max(length, 4)) * 4), []).append(clip)
-        self.buckets = [buckets[key] for key in sorted(buckets)]
-        weights = [
-            np.array(
-                [
-                    min(clip.duration_s, config.longest_s) ** config.duration_power
-                    * counts[clip.category] ** -config.category_power
-                    for clip in bucket
-                ]
-            )
-            for bucket in self.buckets
-        ]
+        lengths = np.minimum(clips.num_frames, self.max_frames)
+        # Four buckets an octave: at most a fifth of a batch is padding.
+        keys = (np.log2(np.maximum(lengths, 4)) * 4).astype(np.int64)
+        of_category = np.bincount(clips.categories).astype(np.float64).clip(min=1)
+        of_clip = (of_category**-config.category_power)[clips.categories] * (
+            np.minimum(clips.durations_s, config.longest_s) ** config.duration_power
+        )
+        rows = [np.flatnonzero(keys == key) for key in np.unique(keys)]
+        self.buckets = [clips[bucket] for bucket in rows]
+        weights = [of_clip[bucket] for bucket in rows]
         self.within = [np.cumsum(w / w.sum()) for w in weights]
         self.sizes = [self._batch_size(bucket) for bucket in self.buckets]
         share = np.array([w.sum() for w in weights])
         self.across = np.cumsum(share / share.sum())
 
-    def _batch_size(self, bucket: Sequence[TokenClip]) -> int:
-        longest = min(self.max_frames, max(clip.num_frames for clip in bucket))
+    def _batch_size(self, bucket: TokenClips) -> int:
+        longest = min(self.max_frames, int(bucket.num_frames.max()))
         return max(1, min(self.config.max_items, self.config.batch_frames // longest))
 
     def batch(self, index: int) -> TokenBatch:
@@ -337,8 +307,3 @@ class TokenCacheWriter:
         os.replace(self._growing, self.path / CODES_FILE)
         with atomic_path(self.path / CACHE_FILE) as temporary:
             temporary.write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
-
-
-def _read_clip(line: str) -> TokenClip:
-    row = json.loads(line)
-    return TokenClip(**{**row, "text_rows": tuple(row["text_rows"])})

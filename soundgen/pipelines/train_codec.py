@@ -133,13 +133,13 @@ def train_codec(
     root = manifest.parent
     sampler = SegmentSampler(
         root,
-        [clip for clip in clips if clip.split == "train"],
+        clips.select("train"),
         recipe.segments,
         sample_rate=recipe.codec.sample_rate,
         hop_length=recipe.codec.hop_length,
         seed=recipe.training.seed,
     )
-    valid = load_valid(root, clips, recipe)
+    valid = load_valid(root, clips.select("valid"), recipe)
     run = _new_run(recipe, torch_device, init, sha256_of(manifest))
     if init is None and not resume:
         _start_components(run, sampler)
