@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from soundgen.errors import CheckpointError, OutputError
-from soundgen.files import atomic_path
+from soundgen.errors import CheckpointError
+from soundgen.files import atomic_paths, write_failure
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -176,27 +177,36 @@ def save_model_folder(
     import safetensors.torch
 
     path.mkdir(parents=True, exist_ok=True)
-    for part, weights in tensors.items():
-        with atomic_path(path / f"{part}.safetensors") as temporary:
+    # The configuration comes last, and nothing is replaced until there was room for all.
+    files = [CONFIG_FILE, *(f"{part}.safetensors" for part in tensors)]
+    with atomic_paths([path / name for name in files]) as (config_file, *weight_files):
+        written = dict(zip(tensors, weight_files, strict=True))
+        for part, weights in tensors.items():
             plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
             try:
-                safetensors.torch.save_file(plain, temporary)
+                safetensors.torch.save_file(plain, written[part])
             except safetensors.SafetensorError as error:
-                raise OutputError(f"{path}: cannot be written ({error})") from error
-    config: dict[str, Any] = {"format_version": FORMAT_VERSION, **sections}
-    config["digests"] = compute_digests(path, config)
-    with atomic_path(path / CONFIG_FILE) as temporary:
-        temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+                raise write_failure(path / f"{part}.safetensors", error, written[part]) from error
+        config: dict[str, Any] = {"format_version": FORMAT_VERSION, **sections}
+        config["digests"] = compute_digests(path, config, written)
+        config_file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return ModelFolder(path, config)
 
 
-def compute_digests(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
+def compute_digests(
+    path: Path, config: Mapping[str, Any], written: Mapping[str, Path] = MappingProxyType({})
+) -> dict[str, str]:
     """Compute the digests of a model folder's parts, and of the model as a whole.
 
     A part's digest is SHA-256 over its section (canonical JSON) and its tensors in the order of
     their names (name, type, shape, bytes). The model's is over those of codec and LM and the
     text encoder's section, which names that encoder's own hash. The matcher does not shape a
     sound: it chooses among sounds that have seeds of their own.
+
+    Args:
+        path: The folder.
+        config: Its configuration.
+        written: Files to read in place of the folder's own, by part.
 
     Raises:
         CheckpointError: A part's weights are missing or damaged.
@@ -205,7 +215,7 @@ def compute_digests(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
     for part in PARTS:
         if part in config:
             digest = hashlib.sha256(_canonical(config[part]))
-            _hash_tensors(path / f"{part}.safetensors", digest)
+            _hash_tensors(written.get(part, path / f"{part}.safetensors"), digest)
             digests[part] = digest.hexdigest()
     whole = hashlib.sha256()
     for part in ("codec", "lm"):

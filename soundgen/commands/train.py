@@ -22,7 +22,7 @@ from soundgen.commands._terminal import (
     print_json,
     print_line,
 )
-from soundgen.errors import Terminated, UsageError
+from soundgen.errors import DiskFullError, Terminated, UsageError
 from soundgen.training.run_files import STATE_FILE, check_run_folder
 
 if TYPE_CHECKING:
@@ -279,6 +279,9 @@ def _saying_how_to_go_on(out: Path, command: str) -> Iterator[None]:
         if (out / STATE_FILE).exists():
             note(f"stopped; go on with: {command}")
         raise
+    except DiskFullError as error:
+        again = command if (out / STATE_FILE).exists() else command.removesuffix(" --resume")
+        raise DiskFullError(error.message, hint=f"make room, then: {again}") from error
 
 
 def _show(report: TrainReport, again: str, *, dry_run: bool, json: bool, quiet: bool) -> None:

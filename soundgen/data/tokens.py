@@ -8,6 +8,7 @@ memory-mapped, so a cache may be larger than memory.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from soundgen.data.token_clips import TokenClip, TokenClips, read_token_clips
 from soundgen.errors import CheckpointError, OutputError
-from soundgen.files import atomic_path
+from soundgen.files import atomic_paths, write_failure
 from soundgen.training.seeding import sample_rng
 
 CACHE_FORMAT = 1
@@ -249,7 +250,9 @@ class TokenCacheWriter:
 
     def __exit__(self, *_: object) -> None:
         """Close and remove what was not finished."""
-        self._codes.close()
+        # What is buffered still may not fit; the failure that led here is what counts.
+        with contextlib.suppress(OSError):
+            self._codes.close()
         self._growing.unlink(missing_ok=True)
 
     def add(
@@ -269,7 +272,7 @@ class TokenCacheWriter:
         try:
             self._codes.write(np.ascontiguousarray(codes.T.astype("<u2")).tobytes())
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
+            raise write_failure(self.path / CODES_FILE, error) from error
         self._clips.append(
             TokenClip(
                 self._num_frames, codes.shape[1], duration_s, category, split, tuple(text_rows)
@@ -293,17 +296,19 @@ class TokenCacheWriter:
             "mask": mask.to(torch.uint8).contiguous(),
             "pooled": pooled.half().contiguous(),
         }
-        # From here to the last rename the folder is no cache, rather than a mixture of two.
-        (self.path / CACHE_FILE).unlink(missing_ok=True)
-        with atomic_path(self.path / TEXTS_FILE) as temporary:
+        try:
+            self._codes.close()
+        except OSError as error:
+            raise write_failure(self.path / CODES_FILE, error) from error
+        names = (CACHE_FILE, CLIPS_FILE, TEXTS_FILE)
+        with atomic_paths([self.path / name for name in names]) as (info, clips, texts):
             try:
-                safetensors.torch.save_file(table, temporary)
+                safetensors.torch.save_file(table, texts)
             except safetensors.SafetensorError as error:
-                raise OutputError(f"{self.path}: cannot be written ({error})") from error
-        with atomic_path(self.path / CLIPS_FILE) as temporary:
+                raise write_failure(self.path / TEXTS_FILE, error, texts) from error
             lines = (json.dumps(asdict(clip)) for clip in self._clips)
-            temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        self._codes.close()
-        os.replace(self._growing, self.path / CODES_FILE)
-        with atomic_path(self.path / CACHE_FILE) as temporary:
-            temporary.write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
+            clips.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+            info.write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
+            # From here to the last rename the folder is no cache, rather than a mixture of two.
+            (self.path / CACHE_FILE).unlink(missing_ok=True)
+            os.replace(self._growing, self.path / CODES_FILE)

@@ -13,7 +13,7 @@ from typing import Any
 from soundgen.data.manifest import MANIFEST_NAME
 from soundgen.data.walk import Source
 from soundgen.errors import OutputError
-from soundgen.files import atomic_path, folder_lock
+from soundgen.files import atomic_path, folder_lock, write_failure
 from soundgen.pipelines.convert import Converted, ConvertedClip
 
 STATE_FOLDER = ".prepare"
@@ -176,7 +176,7 @@ def append_entry(journal: Path, entry: Mapping[str, Any]) -> None:
             # A line that was cut short must not swallow this one.
             stream.write("\n" + json.dumps(entry) + "\n")
     except OSError as error:
-        raise OutputError(f"{journal}: cannot be written ({error.strerror})") from error
+        raise write_failure(journal, error) from error
 
 
 def remove_strays(folder: Path, kept: set[str]) -> None:

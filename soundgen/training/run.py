@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
-from soundgen.errors import CheckpointError, OutputError
-from soundgen.files import atomic_path
+from soundgen.errors import CheckpointError
+from soundgen.files import atomic_path, write_failure
+from soundgen.training.event_log import EventLog
 from soundgen.training.run_files import METRICS_FILE, STATE_FILE, check_run_folder
 
 
@@ -37,8 +37,7 @@ class RunFolder:
         if not resume:
             # Lines of a run that was killed before its first checkpoint.
             self.metrics_path.unlink(missing_ok=True)
-        self._first_step: int | None = None
-        self._writer: SummaryWriter | None = None
+        self._events = EventLog(path / "tensorboard")
         self._started = time.monotonic()
         self._elapsed_before_s = 0.0
 
@@ -67,7 +66,7 @@ class RunFolder:
             OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError
         ) as error:  # fmt: skip
             raise CheckpointError(f"{self.state_path}: not a training state of soundgen") from error
-        self._first_step = step + 1
+        self._events = EventLog(self.path / "tensorboard", first_step=step + 1)
         if self.metrics_path.exists():
             lines = [
                 line
@@ -85,7 +84,7 @@ class RunFolder:
                 torch.save({**state, "elapsed_s": self.elapsed_s}, temporary)
             except RuntimeError as error:
                 # What a full disk comes as, from the C++ writer.
-                raise OutputError(f"{self.state_path}: cannot be written ({error})") from error
+                raise write_failure(self.state_path, error, temporary) from error
 
     def log(self, step: int, values: Mapping[str, float], *, prefix: str = "train") -> None:
         """Append measurements to `metrics.jsonl` and TensorBoard."""
@@ -96,29 +95,18 @@ class RunFolder:
             with self.metrics_path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
         except OSError as error:
-            raise OutputError(
-                f"{self.metrics_path}: cannot be written ({error.strerror})"
-            ) from error
+            raise write_failure(self.metrics_path, error) from error
         for name, value in values.items():
-            self.writer.add_scalar(f"{prefix}/{name}", value, step)
+            self._events.scalar(step, f"{prefix}/{name}", value)
+        self._events.flush()
 
     def log_audio(self, step: int, name: str, wav: torch.Tensor, sample_rate: int) -> None:
         """Add an audio example `[T]` to TensorBoard."""
-        self.writer.add_audio(name, wav[None], step, sample_rate=sample_rate)
-
-    @property
-    def writer(self) -> SummaryWriter:
-        """The TensorBoard writer, opened on first use."""
-        if self._writer is None:
-            self._writer = SummaryWriter(
-                str(self.path / "tensorboard"), purge_step=self._first_step
-            )  # type: ignore[no-untyped-call, unused-ignore]
-        return self._writer
+        self._events.audio(step, name, wav, sample_rate)
 
     def close(self) -> None:
         """Flush the logs."""
-        if self._writer is not None:
-            self._writer.close()  # type: ignore[no-untyped-call, unused-ignore]
+        self._events.close()
 
 
 def _step_of(line: str) -> int:
