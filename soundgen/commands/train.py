@@ -71,7 +71,10 @@ MaxTimeOption = Annotated[
     typer.Option("--max-time", metavar="TIME", help="Save and stop after e.g. 90s, 25m or 1.5h."),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, build the model, train nothing.")
+    bool,
+    typer.Option(
+        "--dry-run", help="Check everything, take a step, say what a run takes; write nothing."
+    ),
 ]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -289,6 +292,8 @@ def _show(report: TrainReport, again: str, *, dry_run: bool, json: bool, quiet: 
         print_json(report)
         return
     if dry_run:
+        for line in report.plan.lines() if report.plan else ():
+            note(line, quiet=quiet)
         note("dry run: everything fits; nothing was trained", quiet=quiet)
         return
     if not report.finished:

@@ -21,10 +21,13 @@ from soundgen.lm.config import LMConfig
 from soundgen.lm.delay import corrupt_inputs, swap_beginnings, training_pair
 from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
-from soundgen.pipelines.recipes import LMRecipe, LMTrainingConfig
+from soundgen.pipelines.dry_run import try_steps
+from soundgen.pipelines.recipes import LMRecipe, LMTrainingConfig, what_shapes
 from soundgen.pipelines.training import (
     BestRun,
     TrainReport,
+    disk_bytes,
+    has_stalled,
     make_adamw,
     restore,
     run_steps,
@@ -37,6 +40,8 @@ from soundgen.training.run import RunFolder
 from soundgen.training.seeding import INITIAL, seed_step
 
 _VALID_SEED = 20_261
+_TRIED_BATCHES = 20
+"""Of which a dry run takes the largest one."""
 
 
 @dataclass(kw_only=True)
@@ -90,8 +95,7 @@ def train_lm(
     run = _new_run(recipe, torch_device, init, cache, released)
     sampler = _sampler(recipe, cache, "train", recipe.training.seed)
     if dry_run:
-        metrics = _train_step(run, sampler.batch(0), 0.0)
-        return TrainReport(out, 0, False, metrics)
+        return _try_steps(run, cache, sampler, out)
     with folder_lock(out):
         folder = RunFolder(out, resume=resume)
         if resume:
@@ -100,7 +104,29 @@ def train_lm(
             metrics = _loop(run, folder, cache, released, sampler, max_time_s, progress)
         finally:
             folder.close()
-    return TrainReport(out, run.step, run.step >= recipe.training.steps, metrics)
+    finished = run.step >= recipe.training.steps or has_stalled(run, recipe.training)
+    return TrainReport(out, run.step, finished, metrics)
+
+
+def _try_steps(run: LMRun, cache: TokenCache, sampler: TokenSampler, out: Path) -> TrainReport:
+    """Take a step of the longest windows that there are, and write nothing."""
+    batches = [sampler.batch(index) for index in range(_TRIED_BATCHES)]
+    largest = max(batches, key=lambda batch: batch.codes.numel())
+    metrics, plan = try_steps(
+        lambda _: _train_step(run, largest, 0.0),
+        data={name: _described(cache, name) for name in ("train", "valid")},
+        networks={"language model": run.model},
+        batch=tuple(largest.codes.shape),
+        steps=run.recipe.training.steps,
+        disk_bytes=lambda: disk_bytes(run),
+        device=run.device,
+    )
+    return TrainReport(out, 0, False, metrics, plan)
+
+
+def _described(cache: TokenCache, split: str) -> str:
+    clips = cache.split(split)
+    return f"{len(clips):,} clips, {clips.durations_s.sum() / 3600:.2f} h"
 
 
 class _ReleasedCodec(NamedTuple):
@@ -199,7 +225,7 @@ def _new_run(
         optimiser=make_adamw(model, recipe.optimiser),
         average=average,
         identity={
-            "recipe": json.dumps(to_dict(recipe), sort_keys=True),
+            "recipe": json.dumps(what_shapes(recipe), sort_keys=True),
             "token cache": json.dumps(asdict(cache.info), sort_keys=True),
         },
         best=copy.deepcopy(average.shadow),
@@ -261,7 +287,9 @@ def _train_step(run: LMRun, batch: TokenBatch, share: float) -> dict[str, float]
     recipe = run.recipe
     seed_step(recipe.training.seed, run.step)
     run.model.train()
-    set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
+    set_learning_rate(
+        run.optimiser, recipe.optimiser, share, run.step, halvings=run.guard.rollbacks
+    )
     size = len(batch.num_frames)
     losses = _losses(
         run.model,
@@ -368,12 +396,27 @@ def _checkpoint(
         progress.metrics(run.step, measured)
     run.keep_if_best(measured.get("loss"))
     _save(run, folder, cache, codec)
+    keep = run.recipe.training.keep_checkpoints
+    if keep:
+        path = folder.checkpoint_path(f"step-{run.step:09d}")
+        _save_model(run, path, run.average.shadow, cache, codec)
+        folder.drop_checkpoints(keep)
     return measured
 
 
 def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCodec) -> None:
     """Write the state to resume from, and the model folder with the best weights so far."""
     folder.save(run.state_dict())
+    _save_model(run, folder.path, run.released, cache, codec)
+
+
+def _save_model(
+    run: LMRun,
+    path: Path,
+    weights: dict[str, Tensor],
+    cache: TokenCache,
+    codec: _ReleasedCodec,
+) -> None:
     dtype = getattr(torch, run.recipe.training.weights_dtype)
     made_by = dict(codec.training)
     made_by["lm"] = {
@@ -384,7 +427,7 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCode
         "recipe": to_dict(run.recipe),
     }
     save_model_folder(
-        folder.path,
+        path,
         {
             "codec": codec.config,
             **codec.others,
@@ -394,6 +437,6 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCode
         },
         {
             **codec.parts,
-            "lm": {name: value.to(dtype) for name, value in run.released.items()},
+            "lm": {name: value.to(dtype) for name, value in weights.items()},
         },
     )

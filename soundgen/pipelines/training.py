@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from soundgen.data.segments import prefetch
-from soundgen.errors import CheckpointError, ConfigError
+from soundgen.errors import CheckpointError, ConfigError, InputError
+from soundgen.files import check_space
+from soundgen.pipelines.dry_run import Plan
 from soundgen.pipelines.recipes import (
     CodecTrainingConfig,
     LMTrainingConfig,
@@ -30,14 +32,20 @@ from soundgen.training.schedule import learning_rate_factor, run_share
 Batch = TypeVar("Batch")
 
 _MAX_SKIPPED_IN_A_ROW = 50
+_MAX_ROLLBACKS = 3
 _NOT_DECAYED = ("original0", "no_text", "no_duration", "scale")
 """Weight norm's magnitudes and learned constants: matrices in shape only."""
+
+
+class NotFiniteError(ConfigError):
+    """Step after step was not finite: what moves has come to hold NaN or infinity."""
 
 
 class TrainingRun(Protocol):
     """All that moves while a model trains."""
 
     step: int
+    guard: FiniteGuard
     identity: dict[str, str]
     """What a resumed run must share with this one."""
 
@@ -57,12 +65,14 @@ class TrainReport:
         step: Steps taken.
         finished: Whether all of the recipe's steps were; not with a time limit that ended it.
         metrics: The last measurements on the valid split.
+        plan: What a dry run found, and nothing of a real one.
     """
 
     out: Path
     step: int
     finished: bool
     metrics: dict[str, float]
+    plan: Plan | None = None
 
 
 @dataclass
@@ -72,12 +82,14 @@ class FiniteGuard:
     skipped: int = 0
     """Over the whole run."""
     in_a_row: int = field(default=0)
+    rollbacks: int = 0
+    """How often the run went back to its last checkpoint; each halves the learning rate."""
 
     def accepts(self, step: int, values: Iterable[float]) -> bool:
         """Say whether a step with these losses and norms may be taken.
 
         Raises:
-            ConfigError: Too many in a row could not.
+            NotFiniteError: Too many in a row could not.
         """
         if all(map(math.isfinite, values)):
             self.in_a_row = 0
@@ -85,7 +97,7 @@ class FiniteGuard:
         self.skipped += 1
         self.in_a_row += 1
         if self.in_a_row >= _MAX_SKIPPED_IN_A_ROW:
-            raise ConfigError(
+            raise NotFiniteError(
                 f"step {step}: {self.in_a_row} steps in a row were not finite",
                 hint="start a new run with a lower optimiser.learning_rate, from the last "
                 "checkpoint with --init",
@@ -122,7 +134,7 @@ class BestRun:
         """Take the step that lowers `loss`, a scalar, if it is finite; return the gradient's norm.
 
         Raises:
-            ConfigError: Too many steps in a row were not finite.
+            NotFiniteError: Too many steps in a row were not finite.
         """
         self.optimiser.zero_grad()
         loss.backward()
@@ -144,7 +156,7 @@ class BestRun:
         return {
             "identity": self.identity,
             "step": self.step,
-            "skipped": [self.guard.skipped, self.guard.in_a_row],
+            "skipped": [self.guard.skipped, self.guard.in_a_row, self.guard.rollbacks],
             "best_loss": self.best_loss,
             "best_step": self.best_step,
             "best": self.best,
@@ -204,13 +216,31 @@ def run_steps(
         max_time_s: End the run after so many seconds, over all the times it was started.
         progress: Listens.
     """
+    check_space(folder.path, disk_bytes(run) // (2 if folder.state_path.exists() else 1))
     progress.start(what, config.steps)
     progress.advance(run.step)
     measured: dict[str, float] = {}
+    first = run.step
     batches = prefetch(make_batch, run.step)
-    with deferred_interrupts() as interrupt, closing(batches):
-        while (share := run_share(run.step, config.steps, folder.elapsed_s, max_time_s)) < 1:
-            metrics = take_step(next(batches), share)
+    with deferred_interrupts() as interrupt, ExitStack() as stack:
+        stack.callback(batches.close)
+        while not has_stalled(run, config):
+            share = run_share(run.step, config.steps, folder.elapsed_s, max_time_s)
+            if share >= 1:
+                break
+            try:
+                metrics = take_step(next(batches), share)
+            except NotFiniteError as error:
+                roll_back(run, folder, error, progress)
+                batches.close()
+                batches = prefetch(make_batch, run.step)
+                stack.callback(batches.close)
+                continue
+            except InputError:
+                # A clip that has gone or is damaged ends the run here; what it learned stays.
+                if run.step > first:
+                    save()
+                raise
             run.step += 1
             progress.advance()
             if run.step % config.log_every == 0:
@@ -225,6 +255,56 @@ def run_steps(
             measured = checkpoint()
     progress.finish()
     return measured
+
+
+def roll_back(
+    run: TrainingRun, folder: RunFolder, error: NotFiniteError, progress: Progress
+) -> None:
+    """Take up the last checkpoint, with half the learning rate.
+
+    The same steps would end the same way, being functions of their numbers; smaller ones need not.
+
+    Raises:
+        NotFiniteError: There is no checkpoint yet, or this has not helped before.
+    """
+    rollbacks = run.guard.rollbacks + 1
+    if rollbacks > _MAX_ROLLBACKS or not folder.state_path.exists():
+        raise error
+    run.load_state_dict(folder.load(keep_clock=True))
+    run.guard = FiniteGuard(run.guard.skipped, 0, rollbacks)
+    folder.log(run.step, {"rollbacks": float(rollbacks)}, prefix="rollback")
+    progress.notice(
+        f"warning: {error.message}; back to step {run.step}, with half the learning rate"
+    )
+
+
+def has_stalled(
+    run: TrainingRun, config: CodecTrainingConfig | LMTrainingConfig | MatcherTrainingConfig
+) -> bool:
+    """Tell whether the valid split measured no better for `patience` checkpoints."""
+    if not isinstance(run, BestRun) or isinstance(config, CodecTrainingConfig):
+        return False
+    waited = run.step // config.checkpoint_every - run.best_step // config.checkpoint_every
+    return bool(run.best_step) and 0 < config.patience <= waited
+
+
+def disk_bytes(run: TrainingRun) -> int:
+    """Return what the state takes on the disk, with the next one beside it as it is written."""
+    total = _num_bytes(run.state_dict())
+    for optimiser in vars(run).values():
+        if isinstance(optimiser, torch.optim.Optimizer):
+            values = (value for group in optimiser.param_groups for value in group["params"])
+            # Two moments of each, from the first step on.
+            total += sum(2 * value.nbytes for value in values if value not in optimiser.state)
+    return 2 * total
+
+
+def _num_bytes(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(_num_bytes, value.values()))
+    return sum(map(_num_bytes, value)) if isinstance(value, (list, tuple)) else 0
 
 
 def make_adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
@@ -245,10 +325,15 @@ def make_adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
 
 
 def set_learning_rate(
-    optimiser: torch.optim.Optimizer, config: OptimiserConfig, share: float, step: int
+    optimiser: torch.optim.Optimizer,
+    config: OptimiserConfig,
+    share: float,
+    step: int,
+    *,
+    halvings: int = 0,
 ) -> None:
-    """Set the rate that the schedule has at `share` of the run."""
-    factor = learning_rate_factor(
+    """Set the rate that the schedule has at `share` of the run, halved so many times."""
+    factor = 0.5**halvings * learning_rate_factor(
         share,
         step,
         warmup_steps=config.warmup_steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,12 @@ import torch
 from soundgen.errors import CheckpointError
 from soundgen.files import atomic_path, write_failure
 from soundgen.training.event_log import EventLog
-from soundgen.training.run_files import METRICS_FILE, STATE_FILE, check_run_folder
+from soundgen.training.run_files import (
+    CHECKPOINTS_FOLDER,
+    METRICS_FILE,
+    STATE_FILE,
+    check_run_folder,
+)
 
 
 class RunFolder:
@@ -50,8 +56,11 @@ class RunFolder:
         """Let the time since the folder was opened count for nothing: it was preparation."""
         self._started = time.monotonic()
 
-    def load(self) -> dict[str, Any]:
+    def load(self, *, keep_clock: bool = False) -> dict[str, Any]:
         """Return the saved state and cut the logs back to its step.
+
+        Args:
+            keep_clock: Let the time that was spent since the state was saved count.
 
         Raises:
             CheckpointError: The state cannot be read.
@@ -60,12 +69,14 @@ class RunFolder:
             state: dict[str, Any] = torch.load(
                 self.state_path, map_location="cpu", weights_only=True
             )
-            self._elapsed_before_s = float(state["elapsed_s"])
+            if not keep_clock:
+                self._elapsed_before_s = float(state["elapsed_s"])
             step = int(state["step"])
         except (
             OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError
         ) as error:  # fmt: skip
             raise CheckpointError(f"{self.state_path}: not a training state of soundgen") from error
+        self._events.close()
         self._events = EventLog(self.path / "tensorboard", first_step=step + 1)
         if self.metrics_path.exists():
             lines = [
@@ -103,6 +114,16 @@ class RunFolder:
     def log_audio(self, step: int, name: str, wav: torch.Tensor, sample_rate: int) -> None:
         """Add an audio example `[T]` to TensorBoard."""
         self._events.audio(step, name, wav, sample_rate)
+
+    def checkpoint_path(self, name: str) -> Path:
+        """Return where a model folder beside the run's own lies, such as `step-000250`."""
+        return self.path / CHECKPOINTS_FOLDER / name
+
+    def drop_checkpoints(self, keep: int) -> None:
+        """Delete all but the last `keep` of the numbered model folders."""
+        folders = sorted((self.path / CHECKPOINTS_FOLDER).glob("step-*"))
+        for old in folders[: max(0, len(folders) - keep)]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def close(self) -> None:
         """Flush the logs."""

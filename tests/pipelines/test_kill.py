@@ -136,7 +136,9 @@ def test_tokenize(
 
     def progress() -> int:
         # Whatever grows: the files that are not yet a cache, in units of a fiftieth of its codes.
-        sizes = [path.stat().st_size for path in cache.rglob(".*") if path.is_file()]
+        names = ("codes.u16", "clips.jsonl", "texts.safetensors", "cache.json", ".lock")
+        files = [path for path in cache.rglob("*") if path.is_file() and path.name not in names]
+        sizes = [path.stat().st_size for path in files if path.exists()]
         whole = (token_cache / "codes.u16").stat().st_size
         return int(50 * sum(sizes) / whole) if cache.exists() else 0
 
