@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundgen.audio.tar_member import read_member
 from soundgen.data.manifest import Clip, columns_of
 from soundgen.data.segments_config import SegmentConfig
 from soundgen.data.synthetic import synthetic_audio
@@ -136,8 +138,9 @@ def read_piece(
     Raises:
         InputError: It is missing, damaged, empty, not finite, or not mono at `sample_rate`.
     """
+    member = read_member(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(path if member is None else io.BytesIO(member)) as file:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise InputError(
                     f"{path}: {file.samplerate} Hz, {file.channels} channels; expected "
@@ -149,7 +152,8 @@ def read_piece(
             audio: NDArray[np.float32] = file.read(longest, dtype="float32")
     except (OSError, soundfile.LibsndfileError) as error:
         # libsndfile says "System error" of a file that is not there, and its name once more.
-        reason = str(getattr(error, "error_string", error)) if path.exists() else "no such file"
+        is_there = member is not None or path.exists()
+        reason = str(getattr(error, "error_string", error)) if is_there else "no such file"
         raise InputError(
             f"{path}: cannot be read ({reason.rstrip('.')})",
             hint="check with: soundgen dataset verify",

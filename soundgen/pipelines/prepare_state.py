@@ -15,6 +15,7 @@ from soundgen.data.walk import Source
 from soundgen.errors import OutputError
 from soundgen.files import atomic_path, folder_lock, write_failure
 from soundgen.pipelines.convert import Converted, ConvertedClip
+from soundgen.pipelines.unpack import UNPACKED_FOLDER
 
 STATE_FOLDER = ".prepare"
 AUDIO_FOLDER = "audio"
@@ -61,7 +62,8 @@ def check_dataset(folder: Path, settings: Settings, *, force: bool) -> None:
         raise OutputError(f"{folder}: is a file", hint="name a new or empty folder")
     found = read_json(folder / STATE_FOLDER / _SETTINGS_NAME)
     if found is None and folder.is_dir():
-        strangers = [p.name for p in folder.iterdir() if p.name not in (STATE_FOLDER, ".lock")]
+        ours = (STATE_FOLDER, UNPACKED_FOLDER, ".lock")
+        strangers = [p.name for p in folder.iterdir() if p.name not in ours]
         if strangers:
             raise OutputError(
                 f"{folder}: is not empty and was not made by dataset prepare "
