@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,20 @@ class FiniteGuard:
     in_a_row: int = field(default=0)
     rollbacks: int = 0
     """How often the run went back to its last checkpoint; each halves the learning rate."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the last step was finite, so that what moves can be saved."""
+        return not self.in_a_row
+
+    def check_end(self, step: int) -> None:
+        """Refuse to end a run on steps that were not finite.
+
+        Raises:
+            NotFiniteError: The last one was not.
+        """
+        if not self.is_sound:
+            raise NotFiniteError(f"step {step}: the last {self.in_a_row} steps were not finite")
 
     def accepts(self, step: int, values: Iterable[float]) -> bool:
         """Say whether a step with these losses and norms may be taken.
@@ -221,24 +235,28 @@ def run_steps(
     progress.advance(run.step)
     measured: dict[str, float] = {}
     first = run.step
-    batches = prefetch(make_batch, run.step)
     with deferred_interrupts() as interrupt, ExitStack() as stack:
-        stack.callback(batches.close)
-        while not has_stalled(run, config):
+
+        def batches_from_here() -> Iterator[Batch]:
+            made = prefetch(make_batch, run.step)
+            stack.callback(made.close)
+            return made
+
+        batches = batches_from_here()
+        while True:
             share = run_share(run.step, config.steps, folder.elapsed_s, max_time_s)
-            if share >= 1:
-                break
             try:
+                if share >= 1 or has_stalled(run, config):
+                    run.guard.check_end(run.step)
+                    break
                 metrics = take_step(next(batches), share)
             except NotFiniteError as error:
                 roll_back(run, folder, error, progress)
-                batches.close()
-                batches = prefetch(make_batch, run.step)
-                stack.callback(batches.close)
+                batches = batches_from_here()
                 continue
             except InputError:
                 # A clip that has gone or is damaged ends the run here; what it learned stays.
-                if run.step > first:
+                if run.step > first and run.guard.is_sound:
                     save()
                 raise
             run.step += 1
@@ -246,10 +264,12 @@ def run_steps(
             if run.step % config.log_every == 0:
                 folder.log(run.step, metrics)
                 progress.metrics(run.step, metrics)
-            if run.step % config.checkpoint_every == 0:
+            # What is not finite must not take the last good state's place.
+            if run.step % config.checkpoint_every == 0 and run.guard.is_sound:
                 measured = checkpoint()
             if interrupt.signal_number is not None:
-                save()
+                if run.guard.is_sound:
+                    save()
                 interrupt.raise_pending()
         if run.step % config.checkpoint_every or not measured:
             measured = checkpoint()
