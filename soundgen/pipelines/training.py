@@ -85,20 +85,6 @@ class FiniteGuard:
     rollbacks: int = 0
     """How often the run went back to its last checkpoint; each halves the learning rate."""
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether the last step was finite, so that what moves can be saved."""
-        return not self.in_a_row
-
-    def check_end(self, step: int) -> None:
-        """Refuse to end a run on steps that were not finite.
-
-        Raises:
-            NotFiniteError: The last one was not.
-        """
-        if not self.is_sound:
-            raise NotFiniteError(f"step {step}: the last {self.in_a_row} steps were not finite")
-
     def accepts(self, step: int, values: Iterable[float]) -> bool:
         """Say whether a step with these losses and norms may be taken.
 
@@ -247,7 +233,7 @@ def run_steps(
             share = run_share(run.step, config.steps, folder.elapsed_s, max_time_s)
             try:
                 if share >= 1 or has_stalled(run, config):
-                    run.guard.check_end(run.step)
+                    check_end(run)
                     break
                 metrics = take_step(next(batches), share)
             except NotFiniteError as error:
@@ -256,7 +242,7 @@ def run_steps(
                 continue
             except InputError:
                 # A clip that has gone or is damaged ends the run here; what it learned stays.
-                if run.step > first and run.guard.is_sound:
+                if run.step > first and is_sound(run):
                     save()
                 raise
             run.step += 1
@@ -265,10 +251,10 @@ def run_steps(
                 folder.log(run.step, metrics)
                 progress.metrics(run.step, metrics)
             # What is not finite must not take the last good state's place.
-            if run.step % config.checkpoint_every == 0 and run.guard.is_sound:
+            if run.step % config.checkpoint_every == 0 and is_sound(run):
                 measured = checkpoint()
             if interrupt.signal_number is not None:
-                if run.guard.is_sound:
+                if is_sound(run):
                     save()
                 interrupt.raise_pending()
         if run.step % config.checkpoint_every or not measured:
@@ -296,6 +282,29 @@ def roll_back(
     progress.notice(
         f"warning: {error.message}; back to step {run.step}, with half the learning rate"
     )
+
+
+def is_sound(run: TrainingRun) -> bool:
+    """Tell whether what moves is finite, so that it can be saved; a skipped step may leave it so."""
+    return not run.guard.in_a_row or _is_finite(run.state_dict())
+
+
+def check_end(run: TrainingRun) -> None:
+    """Refuse to end a run with what is not finite.
+
+    Raises:
+        NotFiniteError: Something is not.
+    """
+    if not is_sound(run):
+        raise NotFiniteError(f"step {run.step}: the last {run.guard.in_a_row} were not finite")
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return bool(torch.isfinite(value).all())
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, (list, tuple)) else True
 
 
 def has_stalled(
