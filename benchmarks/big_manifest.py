@@ -5,7 +5,8 @@
 Three rows, each a process of its own: the manifest read and checked; `soundgen train codec` up to
 its first step; `soundgen train lm` on a token cache of as many clips, up to its first step. Peak
 memory is the largest resident set that the kernel counted for the process, PyTorch included; a
-process that only imports PyTorch stands first. The lines are as `dataset prepare` writes them,
+process that only imports PyTorch stands first. Beside the seconds stand those that the processors
+spent on it: on a machine that others use too, the latter tell. The lines are as `dataset prepare` writes them,
 some 500 bytes each; their files are links to twenty sounds, since paths must differ.
 """
 
@@ -68,15 +69,26 @@ def measure(folder: Path, num_clips: int) -> list[dict[str, object]]:
         ("train lm", [*train, "lm", *tiny, "--data", str(cache), "--codec", str(codec)],
          folder / "run-lm"),
     ):  # fmt: skip
-        seconds, mib = run(command, out)
-        rows.append({"what": what, "seconds": round(seconds, 1), "peak_mib": round(mib, 1)})
+        seconds, cpu_s, mib = run(command, out)
+        rows.append(
+            {
+                "what": what,
+                "seconds": round(seconds, 1),
+                "cpu_s": round(cpu_s, 1),
+                "peak_mib": round(mib, 1),
+            }
+        )
         until = "first step" if out else "end"
-        print(f"{what:20}  {seconds:6.1f} s to its {until:10}  {mib:7.1f} MiB", flush=True)
+        print(
+            f"{what:20}  {seconds:6.1f} s to its {until:10} ({cpu_s:5.1f} s of processor)  "
+            f"{mib:7.1f} MiB",
+            flush=True,
+        )
     return rows
 
 
-def run(command: list[str], out: Path | None) -> tuple[float, float]:
-    """Run a command to its end, or a training to its first step; return seconds and peak MiB."""
+def run(command: list[str], out: Path | None) -> tuple[float, float, float]:
+    """Run a command to its end, or a training to its first step; seconds, its own, peak MiB."""
     if out is not None:
         command = [*command, "--out", str(out)]
     began = time.monotonic()
@@ -96,7 +108,7 @@ def run(command: list[str], out: Path | None) -> tuple[float, float]:
             raise SystemExit(f"{command}: ended with {process.returncode}")
     else:
         shutil.rmtree(out)
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def _has_stepped(out: Path) -> bool:

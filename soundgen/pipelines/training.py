@@ -285,7 +285,7 @@ def roll_back(
 
 
 def is_sound(run: TrainingRun) -> bool:
-    """Tell whether what moves is finite, so that it can be saved; a skipped step may leave it so."""
+    """Tell whether what moves is finite and can be saved; a skipped step may leave it so."""
     return not run.guard.in_a_row or _is_finite(run.state_dict())
 
 
