@@ -6,8 +6,8 @@ Three rows, each a process of its own: the manifest read and checked; `soundgen 
 its first step; `soundgen train lm` on a token cache of as many clips, up to its first step. Peak
 memory is the largest resident set that the kernel counted for the process, PyTorch included; a
 process that only imports PyTorch stands first. Beside the seconds stand those that the processors
-spent on it: on a machine that others use too, the latter tell. The lines are as `dataset prepare` writes them,
-some 500 bytes each; their files are links to twenty sounds, since paths must differ.
+spent on it: on a machine that others use too, the latter tell. The lines are as `dataset prepare`
+writes them, some 500 bytes each; their files are links to twenty sounds, since paths must differ.
 """
 
 from __future__ import annotations
