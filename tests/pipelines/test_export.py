@@ -68,11 +68,11 @@ def test_prepare_makes_the_dataset_of_them_again(
 ) -> None:
     report = prepare(source=shards, data=tmp_path / "data", trim=False, jobs=1)
     assert not report.rejected
-    # Their own places, by whose names clips of a recording are told; all else is the same.
+    # But for what depends on how alike the clips sound to one another: recordings, hence splits.
     again = {clip.sha1_pcm16: clip for clip in read_manifest(tmp_path / "data")}
     for clip in read_manifest(dataset):
         found = again.pop(clip.sha1_pcm16)
-        for name in ("captions", "tags", "category", "split", "license", "duration", "recording"):
+        for name in ("captions", "tags", "category", "license", "duration"):
             assert getattr(found, name) == getattr(clip, name), name
     assert not again
     assert not (tmp_path / "data/.shards").exists()
@@ -113,7 +113,7 @@ def test_prepare_reads_shards_of_others(tmp_path: Path) -> None:
                 soundfile.write(wav, sound, RATE, format="WAV")
                 add(archive, f"{shard}{number}.wav", wav.getvalue())
                 add(archive, f"{shard}{number}.txt", f"a {word}, take {shard}".encode())
-                facts = {"caption": f"a {word}", "license": "CC-BY-4.0", "author": "me"}
+                facts = {"caption": f"a {word}", "license": "CC-BY-4.0", "split": "test"}
                 if number:
                     add(archive, f"{shard}{number}.json", json.dumps(facts).encode())
             add(archive, "../outside.wav", b"RIFF")
@@ -126,6 +126,7 @@ def test_prepare_reads_shards_of_others(tmp_path: Path) -> None:
     clips = {clip.source_path: clip for clip in read_manifest(tmp_path / "data")}
     assert clips["part-0.tar/00.wav"].captions == ("a bell, take 0",)
     assert clips["part-1.tar/11.wav"].license == "CC-BY-4.0"
+    assert clips["part-1.tar/11.wav"].split == "test"
     assert not (tmp_path / "outside.wav").exists()
 
 
