@@ -131,12 +131,14 @@ def read_token_clips(lines: Iterable[str]) -> TokenClips:
         splits.append(names.setdefault(clip.split, len(names)))
         text_rows.extend(clip.text_rows)
         text_ends.append(len(text_rows))
-    integers = (np.array(a, np.int64) for a in (categories, splits, text_ends, text_rows))
     columns = _Columns(
-        np.array(first_frames, np.int64),
-        np.array(num_frames, np.int64),
-        np.array(durations, np.float64),
-        *integers,
-        list(names),
+        first_frames=np.array(first_frames, np.int64),
+        num_frames=np.array(num_frames, np.int64),
+        durations_s=np.array(durations, np.float64),
+        categories=np.array(categories, np.int64),
+        splits=np.array(splits, np.int64),
+        text_ends=np.array(text_ends, np.int64),
+        text_rows=np.array(text_rows, np.int64),
+        names=list(names),
     )
     return TokenClips(columns, np.arange(len(first_frames)))
