@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from soundgen.errors import CheckpointError, OutputError
-from soundgen.files import atomic_path
+from soundgen.errors import CheckpointError
+from soundgen.files import atomic_paths, write_failure
 from soundgen.hub import HUB_PREFIX, HubName, fetch, parse_hub_name
 from soundgen.model_card import CARD_FILE, is_non_commercial, read_license
 
@@ -207,32 +208,41 @@ def save_model_folder(
     import safetensors.torch
 
     path.mkdir(parents=True, exist_ok=True)
-    for part, weights in tensors.items():
-        with atomic_path(path / f"{part}.safetensors") as temporary:
+    # The configuration comes last, and nothing is replaced until there was room for all.
+    files = [CONFIG_FILE, *(f"{part}.safetensors" for part in tensors)]
+    with atomic_paths([path / name for name in files]) as (config_file, *weight_files):
+        written = dict(zip(tensors, weight_files, strict=True))
+        for part, weights in tensors.items():
             plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
             try:
-                safetensors.torch.save_file(plain, temporary)
+                safetensors.torch.save_file(plain, written[part])
             except safetensors.SafetensorError as error:
-                raise OutputError(f"{path}: cannot be written ({error})") from error
-    config: dict[str, Any] = {"format_version": FORMAT_VERSION, **sections}
-    # A run that goes on may not know any more what it was started from.
-    known = open_model_folder(path).licenses if (path / CONFIG_FILE).is_file() else {}
-    licenses = {**known, **config.pop("licenses", {})}
-    if licenses:
-        config["licenses"] = licenses
-    config["digests"] = compute_digests(path, config)
-    with atomic_path(path / CONFIG_FILE) as temporary:
-        temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+                raise write_failure(path / f"{part}.safetensors", error, written[part]) from error
+        config: dict[str, Any] = {"format_version": FORMAT_VERSION, **sections}
+        # A run that goes on may not know any more what it was started from.
+        known = open_model_folder(path).licenses if (path / CONFIG_FILE).is_file() else {}
+        licenses = {**known, **config.pop("licenses", {})}
+        if licenses:
+            config["licenses"] = licenses
+        config["digests"] = compute_digests(path, config, written)
+        config_file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return ModelFolder(path, config)
 
 
-def compute_digests(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
+def compute_digests(
+    path: Path, config: Mapping[str, Any], written: Mapping[str, Path] = MappingProxyType({})
+) -> dict[str, str]:
     """Compute the digests of a model folder's parts, and of the model as a whole.
 
     A part's digest is SHA-256 over its section (canonical JSON) and its tensors in the order of
     their names (name, type, shape, bytes). The model's is over those of codec and LM and the
     text encoder's section, which names that encoder's own hash. The matcher does not shape a
     sound: it chooses among sounds that have seeds of their own.
+
+    Args:
+        path: The folder.
+        config: Its configuration.
+        written: Files to read in place of the folder's own, by part.
 
     Raises:
         CheckpointError: A part's weights are missing or damaged.
@@ -241,7 +251,7 @@ def compute_digests(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
     for part in PARTS:
         if part in config:
             digest = hashlib.sha256(_canonical(config[part]))
-            _hash_tensors(path / f"{part}.safetensors", digest)
+            _hash_tensors(written.get(part, path / f"{part}.safetensors"), digest)
             digests[part] = digest.hexdigest()
     whole = hashlib.sha256()
     for part in ("codec", "lm"):
@@ -344,5 +354,7 @@ def _hash_tensors(path: Path, digest: hashlib._Hash) -> None:
                         raise ValueError("shorter than its header says")
                     digest.update(block)
                     remaining -= len(block)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: is missing", hint="get the model again") from error
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise CheckpointError(f"{path}: missing or damaged ({error})") from error
+        raise CheckpointError(f"{path}: damaged ({error})", hint="get the model again") from error

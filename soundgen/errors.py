@@ -65,6 +65,10 @@ class OutputError(SoundgenError):
     exit_code = ExitCode.OUTPUT
 
 
+class DiskFullError(OutputError):
+    """No room is left for what was to be written: whatever comes next would fail as well."""
+
+
 class DeviceError(SoundgenError):
     """A device that is not there, or too little memory on it."""
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import resource
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from soundgen.errors import OutputError
+from soundgen.errors import DiskFullError, OutputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Libraries that write in blocks give up with less than one left.
+_BLOCK_BYTES = 1 << 16
 
 
 def check_output(path: Path, *, force: bool) -> None:
@@ -58,9 +64,55 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise write_failure(path, error, temporary) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield temporary names for files that belong together; all are written before any is replaced.
+
+    They become `paths` from the last to the first, which is the one to say that all are there.
+
+    Raises:
+        OutputError: One cannot be created or written; then all are as they were.
+    """
+    with ExitStack() as stack:
+        yield [stack.enter_context(atomic_path(path)) for path in paths]
+
+
+def write_failure(path: Path, error: Exception, partial: Path | None = None) -> OutputError:
+    """Return what to tell of a file that could not be written, whatever words a library has for it.
+
+    Args:
+        path: The file.
+        error: What was raised; not always an `OSError`, and not always with the cause.
+        partial: What was being written, still there.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        number = _shortage(partial or path)
+    reason = os.strerror(number) if number else str(error).splitlines()[0]
+    message = f"{path}: cannot be written ({reason.rstrip('.')})"
+    if number in _FULL:
+        return DiskFullError(
+            message, hint="make room and start the same command again; what was done is kept"
+        )
+    return OutputError(message)
+
+
+def _shortage(partial: Path) -> int | None:
+    """Return the number of the error that a library met when it wrote `partial`, if room lacked."""
+    try:
+        if shutil.disk_usage(partial.parent).free < _BLOCK_BYTES:
+            return errno.ENOSPC
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit != resource.RLIM_INFINITY and partial.stat().st_size > limit - _BLOCK_BYTES:
+            return errno.EFBIG
+    except OSError:
+        pass
+    return None
 
 
 def remove_temporary_files(folder: Path, pid: int) -> None:
@@ -116,7 +168,7 @@ def check_space(folder: Path, num_bytes: int) -> None:
     """
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
-        raise OutputError(
+        raise DiskFullError(
             f"{folder}: needs {num_bytes / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free",
             hint="make room, or choose a folder on another disk",
         )

@@ -24,6 +24,7 @@ from soundgen.audio.source import (
     inspect_file,
 )
 from soundgen.audio.tags import check_tags, set_soundfile_tags, write_id3_tags
+from soundgen.audio.tar_member import plain_file
 from soundgen.audio.wav_loop import append_loop_points
 from soundgen.audio.waveform import Waveform
 from soundgen.errors import InputError, UsageError
@@ -65,7 +66,8 @@ def probe(path: Path) -> AudioInfo:
 
     A file that is missing, empty, not audio, or shorter than its header says is an `InputError`.
     """
-    return inspect_file(path, str(path))[0]
+    with plain_file(path) as file:
+        return inspect_file(file, str(path))[0]
 
 
 def read_audio(path: Path) -> Waveform:
@@ -74,8 +76,9 @@ def read_audio(path: Path) -> Waveform:
     It is an `InputError` where `probe` says so, and if it is damaged or truncated or holds NaN or
     infinite samples.
     """
-    info, media = inspect_file(path, str(path))
-    blocks = list(_blocks(path, str(path), info, media, _MAX_BLOCK_VALUES // info.channels))
+    with plain_file(path) as file:
+        info, media = inspect_file(file, str(path))
+        blocks = list(_blocks(file, str(path), info, media, _MAX_BLOCK_VALUES // info.channels))
     if not blocks:
         return Waveform(np.zeros((info.channels, 0), dtype=np.float32), info.sample_rate)
     return Waveform(np.ascontiguousarray(np.concatenate(blocks).T), info.sample_rate)

@@ -77,6 +77,10 @@ def read_head(path: Path) -> bytes:
 def _describe(head: bytes) -> str:
     if not head.strip(b"\0"):
         return "only zero bytes"
+    # The last bytes may be the beginning of a character that the head cuts.
+    whole = head.decode("utf-8", errors="ignore")
+    if len(whole.encode()) >= len(head) - 3 and all(c.isprintable() or c.isspace() for c in whole):
+        return "a text file"
     text = head[:12].decode("ascii", errors="replace")
     if text.isprintable() and "�" not in text:
         return f"it starts with {text!r}"

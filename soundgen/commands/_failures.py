@@ -42,7 +42,11 @@ def _known(error: Exception) -> SoundgenError | None:
         return error
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         where = f"{error.filename}: " if error.filename else ""
-        return OutputError(f"{where}cannot be written ({error.strerror})")
+        hint = "make room and start the same command again; what was done is kept"
+        return OutputError(
+            f"{where}cannot be written ({error.strerror})",
+            hint="" if error.errno == errno.EROFS else hint,
+        )
     if is_out_of_memory(error):
         return DeviceError(
             "not enough memory", hint="ask for shorter or fewer sounds, or for smaller batches"

@@ -19,6 +19,7 @@ import typer
 from soundgen.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
+    import rich.console
     import rich.progress
 
 # Between two lines of progress where stderr is a log file; long enough not to fill it.
@@ -140,15 +141,24 @@ def console_progress(quiet: bool) -> Iterator[Progress]:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
+        from rich.text import Text
 
-        bars = RichProgress(
+        class Bars(RichProgress):
+            """Bars and, on lines of their own, measurements: no bar has room for both."""
+
+            def get_renderables(self) -> Iterable[rich.console.RenderableType]:
+                yield from super().get_renderables()
+                for line in measured.values():
+                    yield Text(line, no_wrap=True, overflow="ellipsis")
+
+        measured: dict[tuple[str, ...], str] = {}
+        bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=BAR_WIDTH),
             TextColumn("{task.fields[count]}", markup=False),
             TextColumn("{task.fields[pace]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}", markup=False),
             # Lines are the terminal's to break: a path that Rich broke could not be copied.
             console=Console(stderr=True, highlight=False, soft_wrap=True),
             transient=True,
@@ -157,7 +167,7 @@ def console_progress(quiet: bool) -> Iterator[Progress]:
             redirect_stdout=sys.stdout.isatty(),
         )
         with bars:
-            yield _TerminalProgress(bars)
+            yield _TerminalProgress(bars, measured)
     else:
         yield _LogProgress()
 
@@ -191,16 +201,21 @@ def _format_values(values: Mapping[str, float]) -> str:
 
 
 class _TerminalProgress:
-    """A bar for each stage in progress, redrawn in place."""
+    """A bar for each stage in progress, redrawn in place.
 
-    def __init__(self, bars: rich.progress.Progress) -> None:
-        self._bars = bars
+    Args:
+        bars: What is drawn.
+        measured: Lines below the bars, by the names of what was measured: the latest of each kind.
+    """
+
+    def __init__(self, bars: rich.progress.Progress, measured: dict[tuple[str, ...], str]) -> None:
+        self._bars, self._measured = bars, measured
         self._stages: list[rich.progress.TaskID] = []
 
     def start(self, what: str, total: int | None) -> None:
         room = max(MIN_DESCRIPTION, self._bars.console.width - BAR_WIDTH - _NUMBERS_WIDTH)
         shown = what if len(what) <= room else what[: room - 1] + "…"
-        task = self._bars.add_task(shown, total=total, count="", pace="", values="")
+        task = self._bars.add_task(shown, total=total, count="", pace="")
         self._stages.append(task)
 
     def advance(self, n: int = 1) -> None:
@@ -216,11 +231,10 @@ class _TerminalProgress:
     def finish(self) -> None:
         if self._stages:
             self._bars.remove_task(self._stages.pop())
+        self._measured.clear()
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        if self._stages:
-            text = f"step {step}  {_format_values(values)}"
-            self._bars.update(self._stages[-1], values=text)
+        self._measured[tuple(values)] = f"step {step}  {_format_values(values)}"
 
     def notice(self, message: str) -> None:
         self._bars.console.print(one_line(message), markup=False, soft_wrap=True)

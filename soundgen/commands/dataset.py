@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -266,6 +266,48 @@ def tokenize(
             quiet=quiet,
         )
         print_line(str(report.cache))
+
+
+@app.command()
+def export(
+    data: DataArgument,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder for the shards: new or empty.")
+    ],
+    format: Annotated[
+        Literal["webdataset"],
+        typer.Option("--format", metavar="webdataset", help="Layout of the shards."),
+    ] = "webdataset",
+    shard_mb: Annotated[
+        float, typer.Option("--shard-mb", metavar="MB", help="About how large a shard is.")
+    ] = 500.0,
+    force: ForceOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a dataset as tar shards, with captions and licences, for storage far away.
+
+    The folder is a dataset too: trainings, `tokenize`, `verify` and the like read it as it is.
+    Shards that others made go the other way through `dataset prepare`.
+
+    Example: `soundgen dataset export data shards --format webdataset --shard-mb 500`
+    """
+    from soundgen.pipelines.export import export_webdataset
+
+    with console_progress(quiet) as progress:
+        report = export_webdataset(
+            data=data, out=out, shard_mb=shard_mb, force=force, progress=progress
+        )
+    if json:
+        print_json(report)
+    else:
+        note(
+            f"{report.num_clips} clips in {report.num_shards} shards, "
+            f"{report.num_bytes / 1e6:,.1f} MB",
+            quiet=quiet,
+        )
+        print_line(str(report.data))
 
 
 @app.command()

@@ -24,7 +24,7 @@ from soundgen.commands._terminal import (
     print_json,
     print_line,
 )
-from soundgen.errors import ExitCode, Terminated, UsageError
+from soundgen.errors import DiskFullError, ExitCode, Terminated, UsageError
 from soundgen.training.launch import is_main, launch_command, num_processes
 from soundgen.training.run_files import STATE_FILE, check_run_folder
 
@@ -74,7 +74,10 @@ MaxTimeOption = Annotated[
     typer.Option("--max-time", metavar="TIME", help="Save and stop after e.g. 90s, 25m or 1.5h."),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, build the model, train nothing.")
+    bool,
+    typer.Option(
+        "--dry-run", help="Check everything, take a step, say what a run takes; write nothing."
+    ),
 ]
 
 # Exit code of a process of several that another one's failure ends: that one says why.
@@ -324,6 +327,9 @@ def _saying_how_to_go_on(out: Path, command: str) -> Iterator[None]:
         if is_main() and (out / STATE_FILE).exists():
             note(f"stopped; go on with: {command}")
         raise
+    except DiskFullError as error:
+        again = command if (out / STATE_FILE).exists() else command.removesuffix(" --resume")
+        raise DiskFullError(error.message, hint=f"make room, then: {again}") from error
 
 
 def _show(report: TrainReport, again: str, *, dry_run: bool, json: bool, quiet: bool) -> None:
@@ -333,6 +339,8 @@ def _show(report: TrainReport, again: str, *, dry_run: bool, json: bool, quiet: 
         print_json(report)
         return
     if dry_run:
+        for line in report.plan.lines() if report.plan else ():
+            note(line, quiet=quiet)
         note("dry run: everything fits; nothing was trained", quiet=quiet)
         return
     if not report.finished:

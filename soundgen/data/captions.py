@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +21,8 @@ from soundgen.errors import InputError
 FALLBACK_CAPTION = "sound effect"
 FALLBACK_CATEGORY = "other"
 MAX_CAPTIONS = 20
+MAX_CAPTION_CHARACTERS = 500
+"""A hundred words; text encoders read some dozens. What is longer is a document."""
 # A sidecar longer than this is a document, not a caption.
 _MAX_SIDECAR_BYTES = 1 << 16
 
@@ -71,6 +73,20 @@ def merge(*known: Facts) -> Facts:
             (value for facts in known if (value := getattr(facts, field.name))), field.default
         )
     return Facts(**values)
+
+
+def cut_captions(facts: Facts) -> Facts:
+    """Return `facts` with captions of at most `MAX_CAPTION_CHARACTERS`, cut behind a word."""
+    most = MAX_CAPTION_CHARACTERS
+    if all(len(caption) <= most for caption in facts.captions):
+        return facts
+    cut = (
+        caption
+        if len(caption) <= most
+        else caption[: most + 1].rsplit(maxsplit=1)[0][:most].rstrip(" ,;")
+        for caption in facts.captions
+    )
+    return replace(facts, captions=tuple(dict.fromkeys(cut)))
 
 
 def facts_of_clip(clip: Clip) -> Facts:

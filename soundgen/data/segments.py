@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundgen.data.manifest import Clip
+from soundgen.audio.tar_member import read_member
+from soundgen.data.manifest import Clip, columns_of
 from soundgen.data.segments_config import SegmentConfig
 from soundgen.data.synthetic import synthetic_audio
 from soundgen.errors import InputError
@@ -34,16 +36,9 @@ def clip_weights(
         category_power: Exponent of one over its category's number of clips.
         longest_s: Seconds beyond this count no more.
     """
-    counts: dict[str, int] = {}
-    for clip in clips:
-        counts[clip.category] = counts.get(clip.category, 0) + 1
-    weights = np.array(
-        [
-            min(clip.duration, longest_s) ** duration_power
-            * counts[clip.category] ** -category_power
-            for clip in clips
-        ]
-    )
+    durations, categories = columns_of(clips)
+    of_category = np.bincount(categories).astype(np.float64).clip(min=1) ** -category_power
+    weights = np.minimum(durations, longest_s) ** duration_power * of_category[categories]
     normalised: NDArray[np.float64] = weights / weights.sum()
     return normalised
 
@@ -77,7 +72,7 @@ class SegmentSampler:
     ) -> None:
         if not clips:
             raise InputError(f"{root}: no training clips there", hint="see: soundgen dataset stats")
-        self.root, self.clips, self.config = root, list(clips), config
+        self.root, self.clips, self.config = root, clips, config
         self.sample_rate, self.seed = sample_rate, seed
         frames = max(1, round(config.segment_s * sample_rate / hop_length))
         self.num_samples = frames * hop_length
@@ -143,8 +138,9 @@ def read_piece(
     Raises:
         InputError: It is missing, damaged, empty, not finite, or not mono at `sample_rate`.
     """
+    member = read_member(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(path if member is None else io.BytesIO(member)) as file:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise InputError(
                     f"{path}: {file.samplerate} Hz, {file.channels} channels; expected "
@@ -155,8 +151,12 @@ def read_piece(
                 file.seek(int(rng.integers(max(0, file.frames - longest) + 1)))
             audio: NDArray[np.float32] = file.read(longest, dtype="float32")
     except (OSError, soundfile.LibsndfileError) as error:
+        # libsndfile says "System error" of a file that is not there, and its name once more.
+        is_there = member is not None or path.exists()
+        reason = str(getattr(error, "error_string", error)) if is_there else "no such file"
         raise InputError(
-            f"{path}: cannot be read ({error})", hint="check with: soundgen dataset verify"
+            f"{path}: cannot be read ({reason.rstrip('.')})",
+            hint="check with: soundgen dataset verify",
         ) from error
     if not len(audio) or not np.isfinite(audio).all():
         what = "holds NaN or infinite samples" if len(audio) else "is empty"

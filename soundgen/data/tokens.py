@@ -8,6 +8,7 @@ memory-mapped, so a cache may be larger than memory.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -22,8 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundgen.data.token_clips import TokenClip, TokenClips, read_token_clips
 from soundgen.errors import CheckpointError, OutputError
-from soundgen.files import atomic_path
+from soundgen.files import atomic_paths, write_failure
 from soundgen.training.seeding import sample_rng
 
 CACHE_FORMAT = 1
@@ -36,27 +38,6 @@ CACHE_FILE, CODES_FILE, CLIPS_FILE, TEXTS_FILE = (
 
 _ANCHOR_BEGINS_S, _ANCHOR_S = 0.5, (0.5, 2.0)
 """Where the beginning that an anchored window holds begins, and its shortest and longest, s."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenClip:
-    """One encoded clip.
-
-    Attributes:
-        first_frame: Where its codes begin in `codes.u16`.
-        num_frames: How many frames it has.
-        duration_s: Length of the sound; more than `num_frames` where it was cut.
-        category: As in the manifest.
-        split: train or valid.
-        text_rows: Rows of the text table that describe it.
-    """
-
-    first_frame: int
-    num_frames: int
-    duration_s: float
-    category: str
-    split: str
-    text_rows: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +92,8 @@ class TokenCache:
                     f"{path}: cache format {self.info.format} is newer than this program knows",
                     hint="update soundgen",
                 )
-            lines = (path / CLIPS_FILE).read_text(encoding="utf-8").splitlines()
-            self.clips = [_read_clip(line) for line in lines]
+            with (path / CLIPS_FILE).open(encoding="utf-8") as lines:
+                self.clips = read_token_clips(lines)
             self.codes = np.memmap(path / CODES_FILE, dtype="<u2", mode="r").reshape(
                 -1, self.info.n_q
             )
@@ -129,16 +110,15 @@ class TokenCache:
                 f"{path}: a damaged token cache ({error})",
                 hint="make it again with: soundgen dataset tokenize",
             ) from error
-        last = max((clip.first_frame + clip.num_frames for clip in self.clips), default=0)
-        if last > len(self.codes):
+        if self.clips.last_frame > len(self.codes):
             raise CheckpointError(
                 f"{path}: {CODES_FILE} is shorter than {CLIPS_FILE} says",
                 hint="make it again with: soundgen dataset tokenize",
             )
 
-    def split(self, name: str) -> list[TokenClip]:
+    def split(self, name: str) -> TokenClips:
         """Return the clips of one split."""
-        return [clip for clip in self.clips if clip.split == name]
+        return self.clips.select(name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,39 +167,30 @@ class TokenSampler:
     def __init__(
         self,
         cache: TokenCache,
-        clips: Sequence[TokenClip],
+        clips: TokenClips,
         config: TokenSamplerConfig,
         *,
         seed: int,
     ) -> None:
         self.cache, self.config, self.seed = cache, config, seed
         self.max_frames = max(1, round(config.max_s * cache.info.frame_rate))
-        counts: dict[str, int] = {}
-        for clip in clips:
-            counts[clip.category] = counts.get(clip.category, 0) + 1
-        buckets: dict[int, list[TokenClip]] = {}
-        for clip in clips:
-            length = min(clip.num_frames, self.max_frames)
-            # Four buckets an octave: at most a fifth of a batch is padding.
-            buckets.setdefault(int(np.log2(max(length, 4)) * 4), []).append(clip)
-        self.buckets = [buckets[key] for key in sorted(buckets)]
-        weights = [
-            np.array(
-                [
-                    min(clip.duration_s, config.longest_s) ** config.duration_power
-                    * counts[clip.category] ** -config.category_power
-                    for clip in bucket
-                ]
-            )
-            for bucket in self.buckets
-        ]
+        lengths = np.minimum(clips.num_frames, self.max_frames)
+        # Four buckets an octave: at most a fifth of a batch is padding.
+        keys = (np.log2(np.maximum(lengths, 4)) * 4).astype(np.int64)
+        of_category = np.bincount(clips.categories).astype(np.float64).clip(min=1)
+        of_clip = (of_category**-config.category_power)[clips.categories] * (
+            np.minimum(clips.durations_s, config.longest_s) ** config.duration_power
+        )
+        rows = [np.flatnonzero(keys == key) for key in np.unique(keys)]
+        self.buckets = [clips[bucket] for bucket in rows]
+        weights = [of_clip[bucket] for bucket in rows]
         self.within = [np.cumsum(w / w.sum()) for w in weights]
         self.sizes = [self._batch_size(bucket) for bucket in self.buckets]
         share = np.array([w.sum() for w in weights])
         self.across = np.cumsum(share / share.sum())
 
-    def _batch_size(self, bucket: Sequence[TokenClip]) -> int:
-        longest = min(self.max_frames, max(clip.num_frames for clip in bucket))
+    def _batch_size(self, bucket: TokenClips) -> int:
+        longest = min(self.max_frames, int(bucket.num_frames.max()))
         return max(1, min(self.config.max_items, self.config.batch_frames // longest))
 
     def batch(self, index: int, part: int = 0, num_parts: int = 1) -> TokenBatch:
@@ -329,7 +300,9 @@ class TokenCacheWriter:
 
     def __exit__(self, *_: object) -> None:
         """Close and remove what was not finished."""
-        self._codes.close()
+        # What is buffered still may not fit; the failure that led here is what counts.
+        with contextlib.suppress(OSError):
+            self._codes.close()
         self._growing.unlink(missing_ok=True)
 
     def add(
@@ -349,7 +322,7 @@ class TokenCacheWriter:
         try:
             self._codes.write(np.ascontiguousarray(codes.T.astype("<u2")).tobytes())
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
+            raise write_failure(self.path / CODES_FILE, error) from error
         self._clips.append(
             TokenClip(
                 self._num_frames, codes.shape[1], duration_s, category, split, tuple(text_rows)
@@ -373,22 +346,19 @@ class TokenCacheWriter:
             "mask": mask.to(torch.uint8).contiguous(),
             "pooled": pooled.half().contiguous(),
         }
-        # From here to the last rename the folder is no cache, rather than a mixture of two.
-        (self.path / CACHE_FILE).unlink(missing_ok=True)
-        with atomic_path(self.path / TEXTS_FILE) as temporary:
+        try:
+            self._codes.close()
+        except OSError as error:
+            raise write_failure(self.path / CODES_FILE, error) from error
+        names = (CACHE_FILE, CLIPS_FILE, TEXTS_FILE)
+        with atomic_paths([self.path / name for name in names]) as (info, clips, texts):
             try:
-                safetensors.torch.save_file(table, temporary)
+                safetensors.torch.save_file(table, texts)
             except safetensors.SafetensorError as error:
-                raise OutputError(f"{self.path}: cannot be written ({error})") from error
-        with atomic_path(self.path / CLIPS_FILE) as temporary:
+                raise write_failure(self.path / TEXTS_FILE, error, texts) from error
             lines = (json.dumps(asdict(clip)) for clip in self._clips)
-            temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        self._codes.close()
-        os.replace(self._growing, self.path / CODES_FILE)
-        with atomic_path(self.path / CACHE_FILE) as temporary:
-            temporary.write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
-
-
-def _read_clip(line: str) -> TokenClip:
-    row = json.loads(line)
-    return TokenClip(**{**row, "text_rows": tuple(row["text_rows"])})
+            clips.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+            info.write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
+            # From here to the last rename the folder is no cache, rather than a mixture of two.
+            (self.path / CACHE_FILE).unlink(missing_ok=True)
+            os.replace(self._growing, self.path / CODES_FILE)

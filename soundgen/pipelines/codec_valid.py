@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,15 +16,15 @@ from soundgen.evaluation.codec_metrics import mel_distance
 from soundgen.pipelines.recipes import CodecRecipe
 
 
-def load_valid(root: Path, clips: list[Clip], recipe: CodecRecipe) -> list[Tensor]:
-    """Load up to `valid_s` seconds of the valid split, at most 5 s of each clip."""
+def load_valid(root: Path, clips: Sequence[Clip], recipe: CodecRecipe) -> list[Tensor]:
+    """Load up to `valid_s` seconds of `clips`, the valid split; at most 5 s of each."""
     chosen: list[Tensor] = []
     missing = recipe.training.valid_s
     # Spread over the categories instead of the first ones of the alphabet.
-    ordered = sorted((c for c in clips if c.split == "valid"), key=lambda clip: clip.sha1_pcm16)
-    for clip in ordered:
+    for _, index in sorted((clip.sha1_pcm16, index) for index, clip in enumerate(clips)):
         if missing <= 0:
             break
+        clip = clips[index]
         samples = read_piece(
             root / clip.path,
             5 * recipe.codec.sample_rate,

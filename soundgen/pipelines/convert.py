@@ -20,6 +20,7 @@ from soundgen.audio.waveform import Waveform
 from soundgen.data.fingerprint import SAMPLE_RATE, fingerprint
 from soundgen.data.manifest import pcm16_digest
 from soundgen.errors import InputError, OutputError
+from soundgen.files import write_failure
 
 # Shorter than any sound that could be learnt; the shortest free effects last 56 ms.
 MIN_CLIP_S = 0.05
@@ -103,7 +104,7 @@ def convert_file(job: ConvertJob) -> Converted:
     except MemoryError:
         return Converted(name=job.name, failure="needs more memory than there is")
     except OSError as error:
-        raise OutputError(f"{job.folder}: cannot be written ({error.strerror})") from error
+        raise write_failure(job.folder, error) from error
     clips, rejected = _write_parts(job, samples[start:stop])
     failure = "" if clips else rejected[0] if len(rejected) == 1 else "all of its parts are silent"
     return Converted(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from soundgen.audio.io import read_audio
 from soundgen.audio.resample import to_mono
-from soundgen.data.manifest import SPLITS, Clip, pcm16_digest, read_manifest
+from soundgen.data.manifest import SPLITS, Clip, Manifest, pcm16_digest, read_manifest
 from soundgen.errors import InputError
 from soundgen.pipelines.pool import default_jobs, run_jobs
 from soundgen.progress import Progress, SilentProgress
@@ -100,19 +100,29 @@ class LicenseReport:
 def dataset_stats(data: Path) -> DatasetStats:
     """Count a dataset by its manifest; a manifest that cannot be read is an `InputError`."""
     clips = read_manifest(data)
-    durations = [clip.duration for clip in clips]
-    splits = _shares(clips, lambda clip: clip.split)
+    total = _Tally()
+    splits, categories, licenses = _Tallies(), _Tallies(), _Tallies()
+    num_captions, authors = 0, set()
+    for clip in clips:  # once: of a million, each reading takes a while
+        total.add(clip)
+        splits[clip.split].add(clip)
+        categories[clip.category].add(clip)
+        licenses[clip.license or UNKNOWN].add(clip)
+        num_captions += len(clip.captions)
+        authors.add(clip.author)
+    durations = clips.columns.durations
+    shares = splits.shares()
     return DatasetStats(
         data=data,
-        total=_share(clips),
-        splits={split: splits[split] for split in SPLITS if split in splits},
-        categories=_shares(clips, lambda clip: clip.category),
-        licenses=_shares(clips, lambda clip: clip.license or UNKNOWN),
+        total=total.share(),
+        splits={split: shares[split] for split in SPLITS if split in shares},
+        categories=categories.shares(),
+        licenses=licenses.shares(),
         duration_s={
             name: round(float(np.quantile(durations, q)), 4) for name, q in _QUANTILES.items()
         },
-        num_captions=sum(len(clip.captions) for clip in clips),
-        num_authors=len({clip.author for clip in clips if clip.author}),
+        num_captions=num_captions,
+        num_authors=len(authors - {None, ""}),
     )
 
 
@@ -166,20 +176,25 @@ def verify_clip(task: tuple[Path, Clip]) -> str:
 
 def dataset_licenses(data: Path) -> LicenseReport:
     """Say who made a dataset; a manifest that cannot be read is an `InputError`."""
-    clips = read_manifest(data)
-    groups: dict[tuple[str, str, str], list[Clip]] = defaultdict(list)
-    for clip in clips:
-        key = (clip.license or UNKNOWN, clip.source or UNKNOWN, clip.author or UNKNOWN)
-        groups[key].append(clip)
-    order = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1]), item[0]))
+    groups: dict[tuple[str, str, str], _Tally] = defaultdict(_Tally)
+    licenses = _Tallies()
+    for clip in read_manifest(data):
+        name = clip.license or UNKNOWN
+        licenses[name].add(clip)
+        groups[name, clip.source or UNKNOWN, clip.author or UNKNOWN].add(clip)
+    order = sorted(groups.items(), key=lambda item: (item[0][0], -item[1].clips, item[0]))
     return LicenseReport(
         data=data,
-        licenses=_shares(clips, lambda clip: clip.license or UNKNOWN),
+        licenses=licenses.shares(),
         credits=tuple(
             Credit(
-                license=key[0], source=key[1], author=key[2], clips=len(group), hours=_hours(group)
+                license=key[0],
+                source=key[1],
+                author=key[2],
+                clips=tally.clips,
+                hours=tally.share().hours,
             )
-            for key, group in order
+            for key, tally in order
         ),
     )
 
@@ -195,19 +210,35 @@ def _split_problems(clips: Iterable[Clip]) -> list[Problem]:
     ]
 
 
-def _shares(clips: Iterable[Clip], key: Callable[[Clip], str]) -> dict[str, Share]:
-    groups: dict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        groups[key(clip)].append(clip)
-    order = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return {name: _share(group) for name, group in order}
+@dataclass
+class _Tally:
+    """Counts clips."""
+
+    clips: int = 0
+    seconds: float = 0.0
+    recordings: set[str] = field(default_factory=set)
+
+    def add(self, clip: Clip) -> None:
+        self.clips += 1
+        self.seconds += clip.duration
+        self.recordings.add(clip.recording)
+
+    def share(self) -> Share:
+        return Share(
+            clips=self.clips, hours=round(self.seconds / 3600, 4), recordings=len(self.recordings)
+        )
 
 
-def _share(clips: Sequence[Clip]) -> Share:
-    return Share(
-        clips=len(clips), hours=_hours(clips), recordings=len({clip.recording for clip in clips})
-    )
+class _Tallies(defaultdict[str, _Tally]):
+    """Counts clips by name."""
+
+    def __init__(self) -> None:
+        super().__init__(_Tally)
+
+    def shares(self) -> dict[str, Share]:
+        order = sorted(self.items(), key=lambda item: (-item[1].clips, item[0]))
+        return {name: tally.share() for name, tally in order}
 
 
-def _hours(clips: Iterable[Clip]) -> float:
-    return round(sum(clip.duration for clip in clips) / 3600, 4)
+def _hours(clips: Manifest) -> float:
+    return round(float(clips.columns.durations.sum()) / 3600, 4)

@@ -13,7 +13,7 @@ from soundgen.audio.io import check_format, check_loop_format, pcm_subtype, read
 from soundgen.audio.loop import Seam
 from soundgen.audio.plot import check_plotting, draw_sound
 from soundgen.checkpoint import DEFAULT_MODEL, ModelFolder, resolve_model
-from soundgen.errors import CheckpointError, SoundgenError
+from soundgen.errors import CheckpointError, DiskFullError, SoundgenError
 from soundgen.files import check_output, sha256_of
 from soundgen.pipelines.making import find_made
 from soundgen.pipelines.sound_request import (
@@ -182,6 +182,8 @@ def _make(
             finished = _write(model, request, made)
             if request.plot is not None:
                 draw_sound(finished.waveform, request.plot, request.prompt)
+        except DiskFullError:
+            raise  # no other sound would find room
         except SoundgenError as failed:
             yield _failure(request, failed)
             continue

@@ -34,6 +34,7 @@ from soundgen.pipelines.prepare_state import (
     remove_strays,
 )
 from soundgen.pipelines.shards import Shard, check_shard, lock_merge, lock_work, mark_shard_done
+from soundgen.pipelines.unpack import UNPACKED_FOLDER, remove_unpacked, unpack_shards
 from soundgen.progress import Progress, SilentProgress
 
 # Starting a process takes as long as converting about this much.
@@ -97,7 +98,7 @@ def prepare(
 
     Args:
         source: The folder; where it holds a manifest of ours, its captions, splits, licences and
-            so on are taken over.
+            so on are taken over. Tar files in it, as WebDataset has them, count as folders.
         data: The dataset, outside `source`: a new or empty folder, or one to go on with.
         captions: Table of captions, see `soundgen.data.caption_table`.
         allowed_licenses: The only licences to accept; all, and unknown ones, if empty.
@@ -116,9 +117,10 @@ def prepare(
     table = read_caption_table(captions) if captions else None
     found = walk(source)
     tell_some(found.notices, progress)
-    known = Knowledge(source, found, table, progress)
     settings = Settings(source=text_name(source.resolve()), trim=trim, split_s=split_s)
     check_dataset(data, settings, force=force)
+    unpack_shards(found, data / UNPACKED_FOLDER, progress)
+    known = Knowledge(source, found, table, progress)
     work = _Work(data, settings, jobs or default_jobs(), progress)
     with lock_work(data, data / STATE_FOLDER, part):
         begin_dataset(data, settings, force=force)
@@ -282,6 +284,7 @@ def _write(report: PrepareReport, assembly: Assembly) -> None:
     }
     write_json(report.data / REPORT_NAME, values)
     remove_strays(report.data, {clip.path for clip in assembly.clips})
+    remove_unpacked(report.data / UNPACKED_FOLDER)
 
 
 def _kind_of(reason: str) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from soundgen.data.caption_table import CaptionTable
 from soundgen.data.captions import (
+    MAX_CAPTION_CHARACTERS,
     Facts,
+    cut_captions,
     facts_of_clip,
     facts_of_name,
     facts_of_sidecar,
@@ -45,20 +47,30 @@ class Knowledge:
                 progress,
             )
         self._sidecar_faults: dict[str, str] = {}
+        self._cut_captions: dict[str, str] = {}
 
     def facts(self, name: str, tags: Mapping[str, str]) -> Facts:
         """Return what is known of a file, given the tags inside it."""
-        return merge(
+        whole = merge(
             self._rows.get(name, Facts()),
             self._manifest.get(name, Facts()),
             self._sidecar(name),
             facts_of_tags(tags),
             facts_of_name(name, self._root_name),
         )
+        cut = cut_captions(whole)
+        if cut is not whole:
+            longest = max(map(len, whole.captions))
+            self._cut_captions[name] = (
+                f"warning: {name}: a caption of {longest:,} characters was cut to "
+                f"{MAX_CAPTION_CHARACTERS}"
+            )
+        return cut
 
     def tell_faults(self, progress: Progress) -> None:
-        """Name the sidecars that could not be used."""
+        """Name the sidecars that could not be used, and the captions that were cut."""
         tell_some(sorted(self._sidecar_faults.values()), progress)
+        tell_some(sorted(self._cut_captions.values()), progress)
 
     def _sidecar(self, name: str) -> Facts:
         for sidecar in sidecars_of(name):

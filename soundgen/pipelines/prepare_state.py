@@ -12,9 +12,10 @@ from typing import Any
 from soundgen.data.manifest import MANIFEST_NAME
 from soundgen.data.walk import Source
 from soundgen.errors import OutputError
-from soundgen.files import read_json, write_json
+from soundgen.files import read_json, write_failure, write_json
 from soundgen.pipelines.convert import Converted, ConvertedClip
 from soundgen.pipelines.shards import Shard
+from soundgen.pipelines.unpack import UNPACKED_FOLDER
 
 STATE_FOLDER = ".prepare"
 AUDIO_FOLDER = "audio"
@@ -48,7 +49,8 @@ def check_dataset(folder: Path, settings: Settings, *, force: bool) -> None:
         raise OutputError(f"{folder}: is a file", hint="name a new or empty folder")
     found = read_json(folder / STATE_FOLDER / _SETTINGS_NAME)
     if found is None and folder.is_dir():
-        strangers = [p.name for p in folder.iterdir() if p.name not in (STATE_FOLDER, ".lock")]
+        ours = (STATE_FOLDER, UNPACKED_FOLDER, ".lock")
+        strangers = [p.name for p in folder.iterdir() if p.name not in ours]
         if strangers:
             raise OutputError(
                 f"{folder}: is not empty and was not made by dataset prepare "
@@ -128,7 +130,7 @@ def append_entry(journal: Path, entry: Mapping[str, Any]) -> None:
             # A line that was cut short must not swallow this one.
             stream.write("\n" + json.dumps(entry) + "\n")
     except OSError as error:
-        raise OutputError(f"{journal}: cannot be written ({error.strerror})") from error
+        raise write_failure(journal, error) from error
 
 
 def remove_strays(folder: Path, kept: set[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from soundgen.codec.config import CodecConfig
-from soundgen.config import apply_overrides, from_dict, load_toml
+from soundgen.config import apply_overrides, from_dict, load_toml, to_dict
 from soundgen.data.segments_config import SegmentConfig
 from soundgen.errors import ConfigError
 from soundgen.evaluation.matcher_config import MatcherConfig
@@ -115,6 +115,8 @@ class CodecTrainingConfig:
     log_every: int = 20
     checkpoint_every: int = 250
     """Steps between checkpoints; each also measures the valid split."""
+    keep_checkpoints: int = 0
+    """Checkpoints that stay in the run folder as models: the last ones, and the best beside."""
     valid_s: float = 120.0
     """Seconds of the valid split that are measured."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -131,6 +133,7 @@ class CodecTrainingConfig:
             *("log_every", "checkpoint_every"),
         )
         _check_share(self, "ema_decay", "quantizer_start")
+        _check_not_negative(self, "keep_checkpoints")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
 
@@ -226,6 +229,10 @@ class LMTrainingConfig:
     """Weight of each codebook's cross-entropy; all 1 if empty."""
     log_every: int = 20
     checkpoint_every: int = 250
+    patience: int = 0
+    """Checkpoints without a better measurement after which the run ends; 0: it goes on."""
+    keep_checkpoints: int = 0
+    """Checkpoints that stay in the run folder as models, the last ones; the run is the best."""
     valid_batches: int = 24
     weights_dtype: Literal["float32", "float16"] = "float16"
 
@@ -238,6 +245,7 @@ class LMTrainingConfig:
         )
         _check_share(self, "ema_decay", "condition_dropout", "duration_dropout", "label_smoothing")
         _check_share(self, "swapped_beginnings", "anchored_windows")
+        _check_not_negative(self, "patience", "keep_checkpoints")
         if not 0 <= self.input_noise <= 0.5:
             raise ValueError(f"input_noise must be in [0, 0.5], got {self.input_noise}")
         if not 0 <= self.token_dropout <= 0.5:
@@ -295,12 +303,15 @@ class MatcherTrainingConfig:
     """Added to the cosine of two texts of the same category."""
     log_every: int = 20
     checkpoint_every: int = 100
+    patience: int = 0
+    """Checkpoints without a better measurement after which the run ends; 0: it goes on."""
     weights_dtype: Literal["float32", "float16", "int8"] = "int8"
 
     def __post_init__(self) -> None:
         """Refuse counts below one and shares that are none."""
         _check_counts(self, "steps", "log_every", "checkpoint_every")
         _check_share(self, "ema_decay", "category_caption", "category_power", "category_bonus")
+        _check_not_negative(self, "patience")
         if self.batch_size < 2:
             raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
         if self.seed < 0:
@@ -321,10 +332,24 @@ class MatcherRecipe:
     """Where the training is given a model, that model's text encoder counts instead."""
 
 
+def what_shapes(recipe: CodecRecipe | LMRecipe | MatcherRecipe) -> dict[str, Any]:
+    """Return a recipe without what may change when a run is resumed, as it leaves weights alone."""
+    plain = to_dict(recipe)
+    for name in ("patience", "keep_checkpoints"):
+        plain["training"].pop(name, None)
+    return plain
+
+
 def _check_counts(config: object, *names: str) -> None:
     for name in names:
         if getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
+
+
+def _check_not_negative(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name} must be 0 or more, got {getattr(config, name)}")
 
 
 def _check_share(config: object, *names: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from soundgen.errors import OutputError
-from soundgen.files import remove_temporary_files
+from soundgen.files import remove_temporary_files, write_failure
 
 _FORMAT_VERSION = 1
 _DIGEST_LETTERS = 12
@@ -102,7 +102,7 @@ class SoundJournal:
             self._stream.write("\n" + json.dumps(entry) + "\n")
             self._stream.flush()
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
+            raise write_failure(self.path, error) from error
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         try:

@@ -219,6 +219,7 @@ def _finish(
             )
             seconds += clip.duration_s
         work.progress.start("embedding captions", None)
+        _tell_cut(list(texts.rows), encoder, work.progress)
         embedded = encoder.encode(list(texts.rows))
         writer.finish(embedded.states, embedded.mask, embedded.pooled)
         work.progress.finish()
@@ -249,6 +250,19 @@ def prompts(clip: Clip) -> list[str]:
     tags = [", ".join(clip.tags)] if clip.tags else []
     category = clip.category
     return [*clip.captions, *tags, category, f"{category} sound", f"sound of {category}"]
+
+
+def _tell_cut(texts: Sequence[str], encoder: TextEncoder, progress: Progress) -> None:
+    """Say how many texts the encoder reads the beginning of only."""
+    # A token is a character at least, so most texts need not be counted.
+    most = encoder.config.max_tokens
+    cut = [text for text in texts if len(text) > most - 2 and encoder.is_cut(text)]
+    if cut:
+        count = f"{len(cut)} texts are" if len(cut) > 1 else "1 text is"
+        progress.notice(
+            f"warning: {count} longer than the {most} tokens that {encoder.config.name} reads, and "
+            f"cut there: {cut[0][:40]!r} ..."
+        )
 
 
 def _text_config(name: str | None) -> TextEncoderConfig:

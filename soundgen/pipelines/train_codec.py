@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from soundgen.checkpoint import resolve_model, save_model_folder
 from soundgen.codec.balancer import Balancer
@@ -15,7 +17,7 @@ from soundgen.codec.discriminator import MultiScaleSTFTDiscriminator
 from soundgen.codec.magnitude import MagnitudeDecoder, MagnitudeEncoder, principal_components
 from soundgen.codec.model import Codec
 from soundgen.config import to_dict
-from soundgen.data.manifest import MANIFEST_NAME, read_manifest
+from soundgen.data.manifest import MANIFEST_NAME, Manifest, read_manifest
 from soundgen.data.segments import SegmentSampler
 from soundgen.errors import ConfigError
 from soundgen.files import sha256_of
@@ -28,11 +30,13 @@ from soundgen.pipelines.codec_step import (
 )
 from soundgen.pipelines.codec_valid import load_valid, measure_codec
 from soundgen.pipelines.codec_weights import load_folded, released_codec
+from soundgen.pipelines.dry_run import try_steps
 from soundgen.pipelines.recipes import CodecRecipe
 from soundgen.pipelines.train_entropy import add_entropy
 from soundgen.pipelines.training import (
     FiniteGuard,
     TrainReport,
+    disk_bytes,
     make_adamw,
     recipe_identity,
     restore,
@@ -82,13 +86,16 @@ class CodecRun:
     """Of the weights that it was started from, where they were others'."""
     num_collapsed: int = 0
     quantizing: bool = False
+    best_distance: float = math.inf
+    """Lowest mel distance on the valid split so far."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain containers: all that a resumed run needs."""
         return {
             "identity": self.identity,
             "step": self.step,
-            "skipped": [self.guard.skipped, self.guard.in_a_row],
+            "skipped": [self.guard.skipped, self.guard.in_a_row, self.guard.rollbacks],
+            "best_distance": self.best_distance,
             "hits": self.hits,
             "num_collapsed": self.num_collapsed,
             "quantizing": self.quantizing,
@@ -104,6 +111,7 @@ class CodecRun:
         """Take up the state of an interrupted run."""
         self.step, self.hits = state["step"], state["hits"].to(self.device)
         self.guard = FiniteGuard(*state["skipped"])
+        self.best_distance = state.get("best_distance", math.inf)
         self.num_collapsed, self.quantizing = state["num_collapsed"], state["quantizing"]
         self.codec.load_state_dict(state["codec"])
         self.discriminator.load_state_dict(state["discriminator"])
@@ -147,22 +155,23 @@ def train_codec(
     manifest = data / MANIFEST_NAME if data.is_dir() else data
     clips = read_manifest(data)
     root = manifest.parent
+    train = clips.select("train")
     sampler = SegmentSampler(
         root,
-        [clip for clip in clips if clip.split == "train"],
+        train,
         recipe.segments,
         sample_rate=recipe.codec.sample_rate,
         hop_length=recipe.codec.hop_length,
         seed=recipe.training.seed,
     )
-    valid = load_valid(root, clips, recipe)
+    valid = load_valid(root, clips.select("valid"), recipe)
     run = _new_run(recipe, torch_device, init, sha256_of(manifest))
     if init is not None:
         run.licenses = resolve_model(init).licenses
     if init is None and not resume:
         _start_components(run, sampler)
     if dry_run:
-        return _try_one_step(run, sampler, out)
+        return _try_steps(run, sampler, out, {"train": train, "valid": clips.select("valid")})
     with run_lock(out):
         folder = RunFolder(out, resume=resume)
         if resume:
@@ -184,11 +193,28 @@ def train_codec(
     return TrainReport(out, run.step, run.step >= recipe.training.steps, metrics)
 
 
-def _try_one_step(run: CodecRun, sampler: SegmentSampler, out: Path) -> TrainReport:
+def _try_steps(
+    run: CodecRun, sampler: SegmentSampler, out: Path, splits: dict[str, Manifest]
+) -> TrainReport:
     """Take the most demanding kind of step, with quantizer and discriminator, and write nothing."""
     run.quantizing = True
-    metrics = _train_step(run, _wavs(run, sampler, 0), 1.0)
-    return TrainReport(out, 0, False, metrics)
+    size = run.recipe.training.batch_size
+    networks: dict[str, nn.Module] = {"codec": run.codec}
+    if run.recipe.discriminator.start < 1:
+        networks["discriminator"] = run.discriminator
+    metrics, plan = try_steps(
+        lambda step: _train_step(run, _wavs(run, sampler, step), 1.0),
+        data={
+            name: f"{len(clips):,} clips, {clips.columns.durations.sum() / 3600:.2f} h"
+            for name, clips in splits.items()
+        },
+        networks=networks,
+        batch=(size, 1, sampler.num_samples),
+        steps=run.recipe.training.steps,
+        disk_bytes=lambda: disk_bytes(run),
+        device=run.device,
+    )
+    return TrainReport(out, 0, False, metrics, plan)
 
 
 def _wavs(run: CodecRun, sampler: SegmentSampler, step: int) -> list[Tensor]:
@@ -302,7 +328,9 @@ def _train_step(run: CodecRun, wavs: list[Tensor], share: float) -> dict[str, fl
     recipe = run.recipe
     seed_step(recipe.training.seed, run.step)
     run.codec.train()
-    set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
+    set_learning_rate(
+        run.optimiser, recipe.optimiser, share, run.step, halvings=run.guard.rollbacks
+    )
     parts = make_parts(wavs, recipe, run.device)
     start = recipe.discriminator.start
     # At 1 it is left out, also of the last step and of a dry run.
@@ -378,18 +406,34 @@ def _checkpoint(
             decoded = released.decode(released.encode(wav[None, None]))[0, 0, : len(wav)]
             folder.log_audio(run.step, f"valid/{i}", decoded, run.recipe.codec.sample_rate)
         progress.metrics(run.step, measured)
+    _keep(run, folder, released, measured)
     return measured
+
+
+def _keep(run: CodecRun, folder: RunFolder, released: Codec, measured: Mapping[str, float]) -> None:
+    """Keep the last checkpoints and the best one as model folders of their own, if asked to."""
+    keep = run.recipe.training.keep_checkpoints
+    if not keep:
+        return
+    _save_model(run, folder.checkpoint_path(f"step-{run.step:09d}"), released)
+    folder.drop_checkpoints(keep)
+    distance = measured.get(f"mel_distance_{run.recipe.codec.num_codebooks}", math.inf)
+    if distance < run.best_distance:
+        run.best_distance = distance
+        _save_model(run, folder.checkpoint_path("best"), released)
 
 
 def _save(run: CodecRun, folder: RunFolder, released: Codec | None = None) -> None:
     """Write the state to resume from, and the model folder as of now."""
     folder.save(run.state_dict())
-    if not is_main():
-        return
-    released = released or _released(run)
+    if is_main():
+        _save_model(run, folder.path, released or _released(run))
+
+
+def _save_model(run: CodecRun, path: Path, released: Codec) -> None:
     dtype = getattr(torch, run.recipe.training.weights_dtype)
     save_model_folder(
-        folder.path,
+        path,
         {
             "codec": to_dict(run.recipe.codec),
             "training": {"codec": {"step": run.step, "recipe": to_dict(run.recipe)}},

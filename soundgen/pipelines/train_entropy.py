@@ -154,7 +154,7 @@ def split_codes(
         The codes of the chunks that a file would have, int64 `[num_codebooks, l]` each.
     """
     progress = progress or SilentProgress()
-    clips = [clip for clip in read_manifest(data) if clip.split == split]
+    clips = read_manifest(data).select(split)
     root = data if (data / MANIFEST_NAME).is_file() else data.parent
     rate, length = codec.config.sample_rate, chunk_frames(codec.config)
     device = codec.quantizer.usage.device

@@ -17,11 +17,14 @@ from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamp
 from soundgen.errors import CheckpointError, ConfigError
 from soundgen.lm.config import LMConfig
 from soundgen.lm.model import LanguageModel
+from soundgen.pipelines.dry_run import try_steps
 from soundgen.pipelines.lm_examples import augmented, example_losses, make_example
 from soundgen.pipelines.recipes import LMRecipe
 from soundgen.pipelines.training import (
     BestRun,
     TrainReport,
+    disk_bytes,
+    has_stalled,
     make_adamw,
     recipe_identity,
     restore,
@@ -44,6 +47,8 @@ from soundgen.training.seeding import INITIAL, seed_step
 from soundgen.training.sharding import gathered, shard_model
 
 _VALID_SEED = 20_261
+_TRIED_BATCHES = 20
+"""Of which a dry run takes the largest one."""
 
 
 @dataclass(kw_only=True)
@@ -99,8 +104,7 @@ def train_lm(
     run = _new_run(recipe, torch_device, init, cache, released)
     sampler = _sampler(recipe, cache, "train", recipe.training.seed)
     if dry_run:
-        metrics = _train_step(run, _batches(run, sampler, 0), 0.0)
-        return TrainReport(out, 0, False, metrics)
+        return _try_steps(run, cache, sampler, out)
     with run_lock(out):
         folder = RunFolder(out, resume=resume)
         if resume:
@@ -109,7 +113,30 @@ def train_lm(
             metrics = _loop(run, folder, cache, released, sampler, max_time_s, progress)
         finally:
             folder.close()
-    return TrainReport(out, run.step, run.step >= recipe.training.steps, metrics)
+    finished = run.step >= recipe.training.steps or has_stalled(run, recipe.training)
+    return TrainReport(out, run.step, finished, metrics)
+
+
+def _try_steps(run: LMRun, cache: TokenCache, sampler: TokenSampler, out: Path) -> TrainReport:
+    """Take a step of the longest windows that there are, and write nothing."""
+    batches = [sampler.batch(index) for index in range(_TRIED_BATCHES)]
+    largest = max(batches, key=lambda batch: batch.codes.numel())
+    parts = batch_parts(run.recipe.training.accumulate)
+    metrics, plan = try_steps(
+        lambda _: _train_step(run, [largest] * len(parts.mine), 0.0),
+        data={name: _described(cache, name) for name in ("train", "valid")},
+        networks={"language model": run.model},
+        batch=tuple(largest.codes.shape),
+        steps=run.recipe.training.steps,
+        disk_bytes=lambda: disk_bytes(run),
+        device=run.device,
+    )
+    return TrainReport(out, 0, False, metrics, plan)
+
+
+def _described(cache: TokenCache, split: str) -> str:
+    clips = cache.split(split)
+    return f"{len(clips):,} clips, {clips.durations_s.sum() / 3600:.2f} h"
 
 
 class _ReleasedCodec(NamedTuple):
@@ -284,7 +311,9 @@ def _train_step(run: LMRun, batches: Sequence[TokenBatch], share: float) -> dict
     recipe, training = run.recipe, run.recipe.training
     seed_step(training.seed, run.step)
     run.model.train()
-    set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
+    set_learning_rate(
+        run.optimiser, recipe.optimiser, share, run.step, halvings=run.guard.rollbacks
+    )
     parts, size = batch_parts(training.accumulate), len(batches[0].num_frames)
     has_text = torch.rand(parts.total * size) >= training.condition_dropout
     has_duration = torch.rand(parts.total * size) >= training.duration_dropout
@@ -379,13 +408,29 @@ def _checkpoint(
         progress.metrics(run.step, measured)
     run.keep_if_best(measured.get("loss"))
     _save(run, folder, cache, codec)
+    keep = run.recipe.training.keep_checkpoints
+    if keep:
+        path = folder.checkpoint_path(f"step-{run.step:09d}")
+        _save_model(run, path, run.average.shadow, cache, codec)
+        if is_main():
+            folder.drop_checkpoints(keep)
     return measured
 
 
 def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCodec) -> None:
     """Write the state to resume from, and the model folder with the best weights so far."""
     folder.save(run.state_dict())
-    weights = gathered(run.released)
+    _save_model(run, folder.path, run.released, cache, codec)
+
+
+def _save_model(
+    run: LMRun,
+    path: Path,
+    weights: dict[str, Tensor],
+    cache: TokenCache,
+    codec: _ReleasedCodec,
+) -> None:
+    weights = gathered(weights)
     if not is_main():
         return
     dtype = getattr(torch, run.recipe.training.weights_dtype)
@@ -398,7 +443,7 @@ def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCode
         "recipe": to_dict(run.recipe),
     }
     save_model_folder(
-        folder.path,
+        path,
         {
             "codec": codec.config,
             **codec.others,

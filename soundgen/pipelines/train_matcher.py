@@ -30,10 +30,11 @@ from soundgen.evaluation.retrieval import MatchScores, score_matches
 from soundgen.files import folder_lock, sha256_of
 from soundgen.nn.int8 import pack_int8
 from soundgen.pipelines.model_parts import build_text_encoder
-from soundgen.pipelines.recipes import MatcherRecipe
+from soundgen.pipelines.recipes import MatcherRecipe, what_shapes
 from soundgen.pipelines.training import (
     BestRun,
     TrainReport,
+    has_stalled,
     make_adamw,
     restore,
     run_steps,
@@ -131,7 +132,8 @@ def train_matcher(
             )
         finally:
             folder.close()
-    return TrainReport(out, run.step, run.step >= recipe.training.steps, metrics)
+    finished = run.step >= recipe.training.steps or has_stalled(run, recipe.training)
+    return TrainReport(out, run.step, finished, metrics)
 
 
 class _Beside(NamedTuple):
@@ -177,7 +179,7 @@ def _new_run(
         optimiser=make_adamw(matcher, recipe.optimiser),
         average=average,
         identity={
-            "recipe": json.dumps(to_dict(recipe), sort_keys=True),
+            "recipe": json.dumps(what_shapes(recipe), sort_keys=True),
             "dataset": manifest_digest,
             "text encoder": encoder.digest,
         },
@@ -339,7 +341,9 @@ def _train_step(run: MatcherRun, batch: PairBatch, share: float) -> dict[str, fl
     recipe = run.recipe
     seed_step(recipe.training.seed, run.step)
     run.model.train()
-    set_learning_rate(run.optimiser, recipe.optimiser, share, run.step)
+    set_learning_rate(
+        run.optimiser, recipe.optimiser, share, run.step, halvings=run.guard.rollbacks
+    )
     spectrum, text, category = (tensor.to(run.device) for tensor in batch)
     targets = near_equals(
         text,

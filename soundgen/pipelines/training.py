@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,9 +13,10 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from soundgen.config import to_dict
 from soundgen.data.segments import prefetch
-from soundgen.errors import CheckpointError, ConfigError
+from soundgen.errors import CheckpointError, ConfigError, InputError
+from soundgen.files import check_space
+from soundgen.pipelines.dry_run import Plan
 from soundgen.pipelines.recipes import (
     CodecRecipe,
     CodecTrainingConfig,
@@ -23,6 +24,7 @@ from soundgen.pipelines.recipes import (
     LMTrainingConfig,
     MatcherTrainingConfig,
     OptimiserConfig,
+    what_shapes,
 )
 from soundgen.progress import Progress
 from soundgen.training.distributed import (
@@ -33,6 +35,7 @@ from soundgen.training.distributed import (
 )
 from soundgen.training.ema import WeightAverage
 from soundgen.training.interrupt import deferred_interrupts
+from soundgen.training.launch import num_processes
 from soundgen.training.run import RunFolder
 from soundgen.training.schedule import learning_rate_factor, run_share
 from soundgen.training.sharding import gathered, load_optimiser, scattered, whole
@@ -40,15 +43,21 @@ from soundgen.training.sharding import gathered, load_optimiser, scattered, whol
 Batch = TypeVar("Batch")
 
 _MAX_SKIPPED_IN_A_ROW = 50
+_MAX_ROLLBACKS = 3
 _PARTS = "parts of a batch"
 _NOT_DECAYED = ("original0", "no_text", "no_duration", "scale")
 """Weight norm's magnitudes and learned constants: matrices in shape only."""
+
+
+class NotFiniteError(ConfigError):
+    """Step after step was not finite: what moves has come to hold NaN or infinity."""
 
 
 class TrainingRun(Protocol):
     """All that moves while a model trains."""
 
     step: int
+    guard: FiniteGuard
     identity: dict[str, str]
     """What a resumed run must share with this one."""
 
@@ -68,12 +77,14 @@ class TrainReport:
         step: Steps taken.
         finished: Whether all of the recipe's steps were; not with a time limit that ended it.
         metrics: The last measurements on the valid split.
+        plan: What a dry run found, and nothing of a real one.
     """
 
     out: Path
     step: int
     finished: bool
     metrics: dict[str, float]
+    plan: Plan | None = None
 
 
 @dataclass
@@ -83,12 +94,14 @@ class FiniteGuard:
     skipped: int = 0
     """Over the whole run."""
     in_a_row: int = field(default=0)
+    rollbacks: int = 0
+    """How often the run went back to its last checkpoint; each halves the learning rate."""
 
     def accepts(self, step: int, values: Iterable[float]) -> bool:
         """Say whether a step with these losses and norms may be taken.
 
         Raises:
-            ConfigError: Too many in a row could not.
+            NotFiniteError: Too many in a row could not.
         """
         if all(map(math.isfinite, values)):
             self.in_a_row = 0
@@ -96,7 +109,7 @@ class FiniteGuard:
         self.skipped += 1
         self.in_a_row += 1
         if self.in_a_row >= _MAX_SKIPPED_IN_A_ROW:
-            raise ConfigError(
+            raise NotFiniteError(
                 f"step {step}: {self.in_a_row} steps in a row were not finite",
                 hint="start a new run with a lower optimiser.learning_rate, from the last "
                 "checkpoint with --init",
@@ -146,7 +159,7 @@ class BestRun:
             That mean as `loss`, and `grad_norm`.
 
         Raises:
-            ConfigError: Too many steps in a row were not finite.
+            NotFiniteError: Too many steps in a row were not finite.
         """
         self.optimiser.zero_grad()
         total = torch.zeros((), device=self.device)
@@ -174,7 +187,7 @@ class BestRun:
         return {
             "identity": self.identity,
             "step": self.step,
-            "skipped": [self.guard.skipped, self.guard.in_a_row],
+            "skipped": [self.guard.skipped, self.guard.in_a_row, self.guard.rollbacks],
             "best_loss": self.best_loss,
             "best_step": self.best_step,
             "best": gathered(self.best),
@@ -236,11 +249,17 @@ def run_steps(
         max_time_s: End the run after so many seconds, over all the times it was started.
         progress: Listens.
     """
+    check_space(folder.path, disk_bytes(run) // (2 if folder.state_path.exists() else 1))
     progress.start(what, config.steps)
     progress.advance(run.step)
     measured: dict[str, float] = {}
-    batches = prefetch(make_batch, run.step)
-    with deferred_interrupts() as interrupt, closing(batches):
+    first = run.step
+    with deferred_interrupts() as interrupt, ExitStack() as stack:
+
+        def batches_from_here() -> Iterator[Batch]:
+            made = prefetch(make_batch, run.step)
+            stack.callback(made.close)
+            return made
 
         def look_up() -> tuple[float, int]:
             """Return the share of the run that is over, and a signal: the same to all processes."""
@@ -248,25 +267,116 @@ def run_steps(
             share, number = largest_of_all([share, interrupt.signal_number or 0])
             return share, int(number)
 
+        batches = batches_from_here()
         share, _ = look_up()
-        while share < 1:
-            metrics = take_step(next(batches), share)
+        while True:
+            try:
+                if share >= 1 or has_stalled(run, config):
+                    check_end(run)
+                    break
+                metrics = take_step(next(batches), share)
+            except NotFiniteError as error:
+                roll_back(run, folder, error, progress)
+                batches = batches_from_here()
+                share, _ = look_up()
+                continue
+            except InputError:
+                # A clip that has gone or is damaged ends the run here; what it learned stays. Of
+                # several processes only this one knows, and cannot save alone.
+                if num_processes() == 1 and run.step > first and is_sound(run):
+                    save()
+                raise
             run.step += 1
             progress.advance()
             if run.step % config.log_every == 0:
                 folder.log(run.step, metrics)
                 progress.metrics(run.step, metrics)
-            if run.step % config.checkpoint_every == 0:
+            # What is not finite must not take the last good state's place.
+            if run.step % config.checkpoint_every == 0 and is_sound(run):
                 measured = checkpoint()
             share, number = look_up()
             if number:
-                save()
+                if is_sound(run):
+                    save()
                 interrupt.signal_number = number
                 interrupt.raise_pending()
         if run.step % config.checkpoint_every or not measured:
             measured = checkpoint()
     progress.finish()
     return measured
+
+
+def roll_back(
+    run: TrainingRun, folder: RunFolder, error: NotFiniteError, progress: Progress
+) -> None:
+    """Take up the last checkpoint, with half the learning rate.
+
+    The same steps would end the same way, being functions of their numbers; smaller ones need not.
+
+    Raises:
+        NotFiniteError: There is no checkpoint yet, or this has not helped before.
+    """
+    rollbacks = run.guard.rollbacks + 1
+    if rollbacks > _MAX_ROLLBACKS or not folder.state_path.exists():
+        raise error
+    run.load_state_dict(folder.load(keep_clock=True))
+    run.guard = FiniteGuard(run.guard.skipped, 0, rollbacks)
+    folder.log(run.step, {"rollbacks": float(rollbacks)}, prefix="rollback")
+    progress.notice(
+        f"warning: {error.message}; back to step {run.step}, with half the learning rate"
+    )
+
+
+def is_sound(run: TrainingRun) -> bool:
+    """Tell whether what moves is finite and can be saved; a skipped step may leave it so."""
+    return not run.guard.in_a_row or _is_finite(run.state_dict())
+
+
+def check_end(run: TrainingRun) -> None:
+    """Refuse to end a run with what is not finite.
+
+    Raises:
+        NotFiniteError: Something is not.
+    """
+    if not is_sound(run):
+        raise NotFiniteError(f"step {run.step}: the last {run.guard.in_a_row} were not finite")
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return bool(torch.isfinite(value).all())
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, (list, tuple)) else True
+
+
+def has_stalled(
+    run: TrainingRun, config: CodecTrainingConfig | LMTrainingConfig | MatcherTrainingConfig
+) -> bool:
+    """Tell whether the valid split measured no better for `patience` checkpoints."""
+    if not isinstance(run, BestRun) or isinstance(config, CodecTrainingConfig):
+        return False
+    waited = run.step // config.checkpoint_every - run.best_step // config.checkpoint_every
+    return bool(run.best_step) and 0 < config.patience <= waited
+
+
+def disk_bytes(run: TrainingRun) -> int:
+    """Return what the state takes on the disk, with the next one beside it as it is written."""
+    total = _num_bytes(run.state_dict())
+    for optimiser in vars(run).values():
+        if isinstance(optimiser, torch.optim.Optimizer):
+            values = (value for group in optimiser.param_groups for value in group["params"])
+            # Two moments of each, from the first step on.
+            total += sum(2 * value.nbytes for value in values if value not in optimiser.state)
+    return 2 * total
+
+
+def _num_bytes(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(_num_bytes, value.values()))
+    return sum(map(_num_bytes, value)) if isinstance(value, (list, tuple)) else 0
 
 
 def make_adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
@@ -288,10 +398,15 @@ def make_adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
 
 
 def set_learning_rate(
-    optimiser: torch.optim.Optimizer, config: OptimiserConfig, share: float, step: int
+    optimiser: torch.optim.Optimizer,
+    config: OptimiserConfig,
+    share: float,
+    step: int,
+    *,
+    halvings: int = 0,
 ) -> None:
-    """Set the rate that the schedule has at `share` of the run."""
-    factor = learning_rate_factor(
+    """Set the rate that the schedule has at `share` of the run, halved so many times."""
+    factor = 0.5**halvings * learning_rate_factor(
         share,
         step,
         warmup_steps=config.warmup_steps,
@@ -308,7 +423,7 @@ def recipe_identity(recipe: CodecRecipe | LMRecipe) -> dict[str, str]:
     How the batch is cut may change, as long as it stays as large: two processes go on with what
     one began with `training.accumulate = 2`.
     """
-    plain = to_dict(recipe)
+    plain = what_shapes(recipe)
     for name in ("accumulate", "sharded"):
         plain["training"].pop(name, None)
     total = batch_parts(recipe.training.accumulate).total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -12,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
-from soundgen.errors import CheckpointError, OutputError
-from soundgen.files import atomic_path, folder_lock
+from soundgen.errors import CheckpointError
+from soundgen.files import atomic_path, folder_lock, write_failure
+from soundgen.training.event_log import EventLog
 from soundgen.training.launch import is_main
-from soundgen.training.run_files import METRICS_FILE, STATE_FILE, check_run_folder
+from soundgen.training.run_files import (
+    CHECKPOINTS_FOLDER,
+    METRICS_FILE,
+    STATE_FILE,
+    check_run_folder,
+)
 
 
 class RunFolder:
@@ -40,8 +46,7 @@ class RunFolder:
         if not resume and is_main():
             # Lines of a run that was killed before its first checkpoint.
             self.metrics_path.unlink(missing_ok=True)
-        self._first_step: int | None = None
-        self._writer: SummaryWriter | None = None
+        self._events = EventLog(path / "tensorboard")
         self._started = time.monotonic()
         self._elapsed_before_s = 0.0
 
@@ -54,8 +59,11 @@ class RunFolder:
         """Let the time since the folder was opened count for nothing: it was preparation."""
         self._started = time.monotonic()
 
-    def load(self) -> dict[str, Any]:
+    def load(self, *, keep_clock: bool = False) -> dict[str, Any]:
         """Return the saved state and cut the logs back to its step.
+
+        Args:
+            keep_clock: Let the time that was spent since the state was saved count.
 
         Raises:
             CheckpointError: The state cannot be read.
@@ -64,13 +72,15 @@ class RunFolder:
             state: dict[str, Any] = torch.load(
                 self.state_path, map_location="cpu", weights_only=True
             )
-            self._elapsed_before_s = float(state["elapsed_s"])
+            if not keep_clock:
+                self._elapsed_before_s = float(state["elapsed_s"])
             step = int(state["step"])
         except (
             OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError
         ) as error:  # fmt: skip
             raise CheckpointError(f"{self.state_path}: not a training state of soundgen") from error
-        self._first_step = step + 1
+        self._events.close()
+        self._events = EventLog(self.path / "tensorboard", first_step=step + 1)
         if is_main() and self.metrics_path.exists():
             lines = [
                 line
@@ -90,7 +100,7 @@ class RunFolder:
                 torch.save({**state, "elapsed_s": self.elapsed_s}, temporary)
             except RuntimeError as error:
                 # What a full disk comes as, from the C++ writer.
-                raise OutputError(f"{self.state_path}: cannot be written ({error})") from error
+                raise write_failure(self.state_path, error, temporary) from error
 
     def log(self, step: int, values: Mapping[str, float], *, prefix: str = "train") -> None:
         """Append measurements to `metrics.jsonl` and TensorBoard."""
@@ -103,32 +113,29 @@ class RunFolder:
             with self.metrics_path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
         except OSError as error:
-            raise OutputError(
-                f"{self.metrics_path}: cannot be written ({error.strerror})"
-            ) from error
+            raise write_failure(self.metrics_path, error) from error
         for name, value in values.items():
-            self.writer.add_scalar(f"{prefix}/{name}", value, step)
+            self._events.scalar(step, f"{prefix}/{name}", value)
+        self._events.flush()
 
     def log_audio(self, step: int, name: str, wav: torch.Tensor, sample_rate: int) -> None:
         """Add an audio example `[T]` to TensorBoard."""
-        if not is_main():
-            return
-        # What is beyond full scale TensorBoard would cut too, and say so on stdout.
-        self.writer.add_audio(name, wav[None].clamp(-1, 1), step, sample_rate=sample_rate)
+        if is_main():
+            self._events.audio(step, name, wav, sample_rate)
 
-    @property
-    def writer(self) -> SummaryWriter:
-        """The TensorBoard writer, opened on first use."""
-        if self._writer is None:
-            self._writer = SummaryWriter(
-                str(self.path / "tensorboard"), purge_step=self._first_step
-            )  # type: ignore[no-untyped-call, unused-ignore]
-        return self._writer
+    def checkpoint_path(self, name: str) -> Path:
+        """Return where a model folder beside the run's own lies, such as `step-000250`."""
+        return self.path / CHECKPOINTS_FOLDER / name
+
+    def drop_checkpoints(self, keep: int) -> None:
+        """Delete all but the last `keep` of the numbered model folders."""
+        folders = sorted((self.path / CHECKPOINTS_FOLDER).glob("step-*"))
+        for old in folders[: max(0, len(folders) - keep)]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def close(self) -> None:
         """Flush the logs."""
-        if self._writer is not None:
-            self._writer.close()  # type: ignore[no-untyped-call, unused-ignore]
+        self._events.close()
 
 
 def run_lock(path: Path) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ from soundgen.errors import OutputError
 
 STATE_FILE = "state.pt"
 METRICS_FILE = "metrics.jsonl"
+CHECKPOINTS_FOLDER = "checkpoints"
 
 
 def check_run_folder(path: Path, *, resume: bool) -> None:

@@ -60,6 +60,7 @@ CODES = {
     "ConfigError": 4,
     "CheckpointError": 4,
     "OutputError": 5,
+    "DiskFullError": 5,
     "disk": 5,
     "DeviceError": 6,
     "memory": 6,

@@ -17,6 +17,7 @@ from soundgen.pipelines.tokenize import tokenize
 from soundgen.pipelines.train_codec import train_codec
 from soundgen.pipelines.train_lm import train_lm
 from tests.fixtures_audio import make_dataset
+from tests.fixtures_train import OPTIONS
 
 
 class MakeOnce(Protocol):
@@ -75,6 +76,27 @@ def tiny_model(make_once: MakeOnce, tiny_codec: Path, token_cache: Path) -> Path
     recipe = load_recipe("lm", "tiny")
     return make_once(
         "model", lambda out: train_lm(recipe, data=token_cache, codec=str(tiny_codec), out=out)
+    )
+
+
+@pytest.fixture(scope="session")
+def whole_codec(make_once: MakeOnce, dataset: Path) -> Path:
+    """A short codec training that nothing interrupted."""
+    recipe = load_recipe("codec", "tiny", OPTIONS["codec"])
+    return make_once(
+        "whole-codec", lambda out: train_codec(recipe, data=dataset, out=out, device="cpu")
+    )
+
+
+@pytest.fixture(scope="session")
+def whole_lm(make_once: MakeOnce, tiny_codec: Path, token_cache: Path) -> Path:
+    """A short language-model training that nothing interrupted."""
+    recipe = load_recipe("lm", "tiny", OPTIONS["lm"])
+    return make_once(
+        "whole-lm",
+        lambda out: train_lm(
+            recipe, data=token_cache, codec=str(tiny_codec), out=out, device="cpu"
+        ),
     )
 
 

@@ -78,7 +78,7 @@ def test_every_fault_is_found(data: Path) -> None:
     samples[700] += 9
     soundfile.write(data / "5.flac", samples, 16000)
     soundfile.write(data / "7.flac", samples, 16000)
-    clips = read_manifest(data)
+    clips = list(read_manifest(data))
     clips[9] = replace(clips[9], split="train", recording="r0")
     clips[8] = replace(clips[8], recording="r4", split="test")
     clips[0] = replace(clips[0], split="test")

@@ -6,13 +6,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 
 from soundgen.audio.io import read_mono
@@ -31,19 +29,7 @@ from soundgen.training.seeding import sample_rng
 from tests.fixtures_audio import KINDS as KINDS_OF_SOUND
 from tests.fixtures_audio import make_dataset
 from tests.fixtures_codec import make_tiny_codec
-
-SHORT = ("training.steps=24", "training.checkpoint_every=6", "training.log_every=3")
-# The discriminator joins at step 10, so that a resumed run has to restore it; dropout draws.
-OPTIONS = {
-    "codec": (*SHORT, "discriminator.start=0.4"),
-    "lm": (
-        *SHORT,
-        *("lm.dropout=0.1", "training.text_noise=0.5", "training.token_dropout=0.2"),
-        "training.swapped_beginnings=0.3",
-        *("training.precision=bfloat16", "training.codebook_start=true"),
-    ),
-}
-
+from tests.fixtures_train import assert_same_weights, command, weights
 
 TOKENS = TokenSamplerConfig(
     n_q=2, batch_frames=800, max_s=2.0, duration_power=0.5, category_power=0.5, longest_s=4.0
@@ -53,23 +39,6 @@ TOKENS = TokenSamplerConfig(
 def rows(run: Path, kind: str) -> list[dict[str, Any]]:
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return [row for row in map(json.loads, lines) if row["kind"] == kind]
-
-
-def weights(run: Path, part: str) -> dict[str, torch.Tensor]:
-    return safetensors.torch.load_file(run / f"{part}.safetensors")
-
-
-def assert_same_weights(first: Path, second: Path, part: str) -> None:
-    ours, theirs = weights(first, part), weights(second, part)
-    assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        assert torch.equal(value, theirs[name]), name
-
-
-def command(kind: str, out: Path, *options: str | Path) -> list[str]:
-    sets = [word for item in OPTIONS[kind] for word in ("--set", item)]
-    base = [sys.executable, "-m", "soundgen", "train", kind, "--recipe", "tiny"]
-    return [*base, "--out", str(out), *map(str, options), *sets, "--device", "cpu"]
 
 
 def signalled(arguments: list[str], run: Path, *, lines: int, number: int) -> tuple[int, str]:
@@ -86,24 +55,6 @@ def signalled(arguments: list[str], run: Path, *, lines: int, number: int) -> tu
         time.sleep(0.01)
     _, err = process.communicate(timeout=240)
     return process.returncode, err
-
-
-@pytest.fixture(scope="module")
-def whole_codec(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short codec training that nothing interrupted."""
-    out = tmp_path_factory.mktemp("whole") / "codec"
-    recipe = load_recipe("codec", "tiny", OPTIONS["codec"])
-    train_codec(recipe, data=dataset, out=out, device="cpu")
-    return out
-
-
-@pytest.fixture(scope="module")
-def whole_lm(tiny_codec: Path, token_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short language-model training that nothing interrupted."""
-    out = tmp_path_factory.mktemp("whole") / "lm"
-    recipe = load_recipe("lm", "tiny", OPTIONS["lm"])
-    train_lm(recipe, data=token_cache, codec=str(tiny_codec), out=out, device="cpu")
-    return out
 
 
 def test_the_codec_learns_with_all_five_losses(tiny_codec: Path) -> None:
@@ -158,33 +109,6 @@ def test_the_run_folder_is_a_whole_model_folder(tiny_model: Path) -> None:
     assert folder.has("codec") and folder.has("lm")
     assert folder.config["training"]["codec"]["recipe"]["training"]["steps"] == 120
     assert folder.config["training"]["lm"]["recipe"]["lm"]["n_q"] == 2
-
-
-@pytest.mark.parametrize("lines", [2, 7])
-def test_a_codec_training_killed_and_resumed_ends_as_if_unbroken(
-    dataset: Path, whole_codec: Path, tmp_path: Path, lines: int
-) -> None:
-    broken = tmp_path / "broken"
-    options = ("--data", dataset)
-    code, _ = signalled(
-        command("codec", broken, *options), broken, lines=lines, number=signal.SIGKILL
-    )
-    assert code == -signal.SIGKILL
-    resumed = [] if not (broken / "state.pt").exists() else ["--resume"]
-    subprocess.run([*command("codec", broken, *options), *resumed], check=True, capture_output=True)
-    assert_same_weights(whole_codec, broken, "codec")
-    assert_same_weights(whole_codec, broken, "entropy")
-
-
-def test_a_language_model_training_killed_and_resumed_ends_as_if_unbroken(
-    tiny_codec: Path, token_cache: Path, whole_lm: Path, tmp_path: Path
-) -> None:
-    broken = tmp_path / "broken"
-    options = ("--data", token_cache, "--codec", tiny_codec)
-    code, _ = signalled(command("lm", broken, *options), broken, lines=4, number=signal.SIGKILL)
-    assert code == -signal.SIGKILL
-    subprocess.run([*command("lm", broken, *options), "--resume"], check=True, capture_output=True)
-    assert_same_weights(whole_lm, broken, "lm")
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from soundgen.commands import _terminal
+from tests import fixtures_terminal
 from tests.fixtures_terminal import read_terminal
 
 STAGES = """
@@ -92,6 +93,29 @@ def test_a_terminal_gets_a_bar_and_the_notice_unchanged() -> None:
     assert "training" in shown
     assert "a [b]notice[/b]" in shown
     assert "\x1b[?25h" in shown  # the cursor is visible again
+
+
+MEASUREMENTS = """
+import time
+from soundgen.commands._terminal import console_progress
+with console_progress(False) as progress:
+    progress.start("training the language model", 1000)
+    for step in range(4):
+        time.sleep(0.15)
+        progress.advance()
+        progress.metrics(step, {f"loss_{k}": 5.123 for k in range(10)})
+        progress.metrics(step, {"valid": 4.5})
+"""
+
+
+def test_measurements_leave_the_bar_its_numbers(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MEASUREMENTS]
+    written = fixtures_terminal.run_on_terminal(command, columns=80, cwd=tmp_path).written
+    frames = written.split("training the ")[1:]
+    count, first, second = frames[-1].split("\r\n")[:3]
+    assert "4/1000" in count and "/s" in count and "0:00:0" in count
+    assert first.startswith("step 3  loss_0 5.123") and "…" in first
+    assert second.startswith("step 3  valid 4.5")
 
 
 @pytest.mark.parametrize("arguments", [("quiet", "30")])

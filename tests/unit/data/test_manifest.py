@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundgen.data.manifest import Clip, pcm16_digest, read_manifest, write_manifest
+from soundgen.data.manifest import (
+    SPLITS,
+    Clip,
+    columns_of,
+    pcm16_digest,
+    read_manifest,
+    write_manifest,
+)
 from soundgen.errors import InputError
 
 CLIP = Clip(
@@ -45,8 +53,8 @@ def write_rows(path: Path, *rows: object) -> Path:
 def test_round_trip(tmp_path: Path) -> None:
     clips = [CLIP, replace(CLIP, path="b.flac", license=None, author="Zoë", split="valid")]
     write_manifest(tmp_path, clips)
-    assert read_manifest(tmp_path) == clips
-    assert read_manifest(tmp_path / "manifest.jsonl") == clips
+    assert list(read_manifest(tmp_path)) == clips
+    assert list(read_manifest(tmp_path / "manifest.jsonl")) == clips
     first = (tmp_path / "manifest.jsonl").read_bytes()
     write_manifest(tmp_path, read_manifest(tmp_path))
     assert (tmp_path / "manifest.jsonl").read_bytes() == first
@@ -59,7 +67,7 @@ def test_any_caption_survives(tmp_path_factory: pytest.TempPathFactory, captions
     path = tmp_path_factory.mktemp("m") / "m.jsonl"
     clip = replace(CLIP, captions=tuple(captions))
     write_manifest(path, [clip])
-    assert read_manifest(path) == [clip]
+    assert list(read_manifest(path)) == [clip]
 
 
 def test_optional_keys_may_be_absent_or_null(tmp_path: Path) -> None:
@@ -116,6 +124,43 @@ def test_a_path_stands_once(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "m.jsonl", row(), row())
     with pytest.raises(InputError, match=r"line 2: a.flac stands in line 1 already"):
         read_manifest(path)
+
+
+def test_clips_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    clips = [
+        replace(CLIP, path=f"{i}.flac", split=SPLITS[i % 3], category="ab"[i % 2], duration=i + 1.0)
+        for i in range(12)
+    ]
+    write_manifest(tmp_path, clips)
+    manifest = read_manifest(tmp_path)
+    assert len(manifest) == 12 and manifest[3] == clips[3] and manifest[-1] == clips[-1]
+    assert list(manifest[2:5]) == clips[2:5]
+    valid = manifest.select("valid")
+    assert list(valid) == [clip for clip in clips if clip.split == "valid"]
+    ours, theirs = valid.columns, columns_of(list(valid))
+    assert np.array_equal(ours.durations, theirs.durations)
+    # One number for one category, whichever it is.
+    assert len(set(zip(ours.categories, theirs.categories, strict=True))) == 2
+    # The old one is read on where a new one takes its place ...
+    write_manifest(tmp_path, clips[:2])
+    assert manifest[7] == clips[7]
+    # ... and one that is written over is not taken for what it was.
+    manifest = read_manifest(tmp_path)
+    (tmp_path / "manifest.jsonl").write_text("{}\n" * 500)
+    with pytest.raises(InputError, match="has changed since it was opened"):
+        manifest[1]
+
+
+def test_a_hundred_thousand_clips_take_few_bytes(tmp_path: Path) -> None:
+    line = json.dumps(row(path="PATH", captions=["a sound " * 20], source="s" * 100))
+    with (tmp_path / "m.jsonl").open("w") as stream:
+        stream.writelines(line.replace("PATH", f"{i}.flac") + "\n" for i in range(100_000))
+    tracemalloc.start()
+    manifest = read_manifest(tmp_path / "m.jsonl")
+    held, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert manifest[99_999].path == "99999.flac"
+    assert held < 4_000_000 and most < 15_000_000
 
 
 def test_digest_is_of_truncated_16_bit_samples() -> None:

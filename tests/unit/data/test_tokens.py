@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from soundgen.data.token_clips import TokenClip
 from soundgen.data.tokens import (
     CacheInfo,
     TokenCache,
@@ -60,6 +61,22 @@ def test_what_is_written_is_read(cache: TokenCache) -> None:
     clip = cache.clips[2]
     codes = cache.codes[clip.first_frame : clip.first_frame + clip.num_frames]
     assert np.array_equal(codes[:, 1], np.arange(40) + 5)
+
+
+def test_clips_come_back_as_they_were_written(cache: TokenCache) -> None:
+    assert len(cache.clips) == 5 and not cache.split("valid")
+    assert list(cache.split("train")) == list(cache.clips)
+    assert list(cache.clips[1:3]) == [cache.clips[1], cache.clips[2]]
+    assert cache.clips[-1] == TokenClip(262, 1500, 30.0, "c4", "train", (4,))
+
+
+def test_codes_and_texts_are_mapped_and_not_read(cache: TokenCache) -> None:
+    assert isinstance(cache.codes.base, np.memmap)
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        mapped = maps.read_text()
+        assert str(cache.path / "codes.u16") in mapped
+        assert str(cache.path / "texts.safetensors") in mapped
 
 
 def test_a_batch_is_a_function_of_its_number(cache: TokenCache) -> None:
