@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundgen.lm.conditioning import Memory, TextCondition, TimeCondition
+from soundgen.lm.config import FLOAT32, Precision
 from soundgen.lm.fast_layer import FastLayer, decoder_layers
 from soundgen.lm.model import LanguageModel
-from soundgen.lm.products import FLOAT32, Precision, RowProduct, find_way
+from soundgen.lm.products import RowProduct, find_way
 from soundgen.nn.attention import rotary_table
 
 _TIMES_TILE = 32

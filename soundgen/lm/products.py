@@ -16,16 +16,14 @@ float32, and so is the residual stream.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from soundgen.errors import DeviceError
-
-Precision = Literal["float32", "bfloat16", "int8"]
-FLOAT32: Final = "float32"
+from soundgen.lm.config import FLOAT32, Precision
 
 
 class ProductWay(NamedTuple):
