@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from soundgen.commands import (
+    bench,
     compress,
     dataset,
     doctor,
@@ -74,6 +75,7 @@ app.command()(compress.decompress)
 app.command()(search.search)
 app.command()(info.info)
 app.command()(doctor.doctor)
+app.command()(bench.bench)
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(train.app, name="train")
 app.add_typer(eval.app, name="eval")

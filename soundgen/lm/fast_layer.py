@@ -31,6 +31,9 @@ class FastLayer:
         self.cross_out = RowProduct(cross_attention.out.weight, way)
         self.expand = RowProduct(layer.expand.weight, way)
         self.project = RowProduct(layer.project.weight, way)
+        self.products = (
+            self.qkv, self.out, self.q, self.cross_out, self.expand, self.project,
+        )  # fmt: skip
         self.norms = [
             norm.weight.detach() for norm in (layer.self_norm, layer.cross_norm, layer.feed_norm)
         ]

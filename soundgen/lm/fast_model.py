@@ -8,6 +8,7 @@ needs are made for all layers at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -86,6 +87,16 @@ class FastModel:
         self._turns = torch.stack([turns, turns, torch.ones_like(turns)], dim=1)[:, :, None]
         self._offsets = torch.arange(self.config.n_q, device=self.device) * self.config.vocab_size
 
+    @property
+    def step_bytes(self) -> int:
+        """What a step reads of the weights, as they are stored."""
+        return sum(product.num_bytes for product in self._products())
+
+    @property
+    def step_flops(self) -> int:
+        """What a step computes in matrix products for each row."""
+        return 2 * sum(product.weight.numel() for product in self._products())
+
     def prepare_window(self, rows: list[TextCondition]) -> tuple[Window, Tensor]:
         """Compute what the text gives every row: cross-attention memory, and the pooled vector.
 
@@ -146,6 +157,11 @@ class FastModel:
         """Return logits float32 `[R, K, V]` of the last step of `x` `[R, P, D]`."""
         flat = self._head(self.model.norm(x[:, -1]))
         return flat.view(len(x), self.config.n_q, self.config.vocab_size)
+
+    def _products(self) -> Iterator[RowProduct]:
+        for layer in self._layers:
+            yield from layer.products
+        yield self._head
 
     def _step(self, x: Tensor, window: Window, position: int) -> Tensor:
         """Run one step `[R, D]`."""

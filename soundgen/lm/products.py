@@ -53,6 +53,7 @@ _WAYS: dict[Precision, tuple[ProductWay, ...]] = {
 """Fastest first. The last one is taken where none makes rows independent: batches may then differ
 from single prompts by rounding."""
 
+_BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
 _NEAR: dict[Precision, float] = {"float32": 1e-4, "bfloat16": 0.03, "int8": 0.03}
 """How far products may be from float32's, of the largest."""
 
@@ -68,6 +69,11 @@ class RowProduct:
     def __init__(self, weight: Tensor, way: ProductWay) -> None:
         self.weight, self.way = weight.detach(), way
         self._multiply = _kernel(self.weight, way)
+
+    @property
+    def num_bytes(self) -> int:
+        """What a product of few rows reads of its weight."""
+        return self.weight.numel() * _BYTES[self.way.precision]
 
     def __call__(
         self, rows: Tensor, *, added_to: Tensor | None = None, gelu: bool = False
