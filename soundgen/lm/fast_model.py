@@ -204,7 +204,7 @@ class FastModel:
             torch.view_as_complex(pairs).mul_(turns)
             q, *new = qkv.view(rows, num_new, 3, *shape[2:]).permute(2, 0, 3, 1, 4)
             cache[0], cache[1] = new
-            y = F.scaled_dot_product_attention(q, *cache, is_causal=True)
+            y = F.scaled_dot_product_attention(q, cache[0], cache[1], is_causal=True)
             x = layer.out.of_sequences(y.transpose(1, 2).reshape(x.shape), added_to=x)
             q = layer.q.of_sequences(F.layer_norm(x, (dim,), layer.norms[1])).view(shape)
             y = F.scaled_dot_product_attention(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 
 import torch
 
@@ -105,14 +106,15 @@ def bench(
     loaded = load_model(model, device=device, precision=precision)
     load_s = time.perf_counter() - started
     rates: list[float] = []
-    for measure in (
+    measures: tuple[Callable[[], float], ...] = (
         lambda: read_bandwidth(loaded.device),
         lambda: product_rate(loaded.device),
         lambda: _steps_per_second(loaded, 1),
         lambda: _steps_per_second(loaded, BATCH_SIZE),
         lambda: _SOUND_S / _median_s(_encoding(loaded), loaded.device),
         lambda: _SOUND_S / _median_s(_decoding(loaded), loaded.device),
-    ):
+    )
+    for measure in measures:
         rates.append(measure())
         progress.advance()
     progress.finish()
@@ -143,7 +145,7 @@ def bench(
     )
 
 
-class _Enough(Exception):
+class _EnoughError(Exception):
     """Enough steps are timed."""
 
 
@@ -164,7 +166,7 @@ def _steps_per_second(model: Model, num_sounds: int) -> float:
         finish(model.device)
         times.append(time.perf_counter())
         if times[-1] - times[0] > MEASURED_S and len(times) > _WARM_UP + _MIN_TIMES:
-            raise _Enough
+            raise _EnoughError
 
     frames = model.engine.window_steps - config.n_q
     plans = [
@@ -173,9 +175,9 @@ def _steps_per_second(model: Model, num_sounds: int) -> float:
     ]
     try:
         model.engine.generate(plans, SamplingSettings(), max_frames=frames, on_step=on_step)
-    except _Enough:
+    except _EnoughError:
         pass
-    spent = [after - before for before, after in zip(times, times[1:], strict=False)]
+    spent = [after - before for before, after in pairwise(times)]
     return 1 / statistics.median(spent[_WARM_UP:] or spent)
 
 
