@@ -44,7 +44,9 @@ A failure is one line that says what is wrong, and a `hint:` line that says what
 options, and the names of models, recipes and formats; `--show-completion` prints what it would
 install.
 
-Environment: `NO_COLOR` turns colours off. `SOUNDGEN_DEBUG=1` adds the traceback to an error. `SOUNDGEN_PROMPT_CACHE` names the folder in which embeddings of prompts are kept (`soundgen/prompts` in the user's cache if not set); `off` keeps none.
+Environment: `NO_COLOR` turns colours off. `SOUNDGEN_DEBUG=1` adds the traceback to an error.
+`SOUNDGEN_PROMPT_CACHE` names the folder in which embeddings of prompts are kept, so that a prompt
+said again is quicker (without it `soundgen/prompts` in the user's cache); `off` keeps none.
 
 ## Exit codes
 
