@@ -1,7 +1,7 @@
 """Steps a second of the language model, beside `transformers` MusicGen of the same dimensions.
 
     python benchmarks/lm_speed.py [--dim 512 --layers 8 --heads 8] [--steps 200] [--repeat 5]
-        [--threads 2] [--out speed.json]
+        [--threads 2] [--precisions float32,bfloat16,int8] [--out speed.json]
 
 Both have random weights, four codebooks of 1024, guidance on, a text of 12 tokens and the same
 window; a step is one frame of every codebook. The two take turns and the median of the repetitions
@@ -16,7 +16,8 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,10 +27,12 @@ from soundgen.lm.config import LMConfig
 from soundgen.lm.engine import Engine, SoundPlan
 from soundgen.lm.model import LanguageModel
 from soundgen.lm.sampling import SamplingSettings
+from soundgen.pipelines.machine_limits import product_rate, read_bandwidth
 
 NUM_TOKENS = 12
 CODEBOOK = 1024
 BATCH = 16
+PEER = "MusicGen, batch 1"
 
 
 def main() -> None:
@@ -41,19 +44,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precisions", default="float32,bfloat16,int8")
     parser.add_argument("--no-peer", action="store_true", help="leave MusicGen out")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    engine = make_engine(options.dim, options.layers, options.heads, options.steps)
-    runs: dict[str, Callable[[], None]] = {
-        "soundgen, batch 1": lambda: run_engine(engine, 1, options.steps),
-        f"soundgen, batch {BATCH}": lambda: run_engine(engine, BATCH, options.steps),
+    model = make_model(options.dim, options.layers, options.heads, options.steps)
+    engines = {
+        precision: Engine(model, max_text_tokens=NUM_TOKENS, precision=precision)
+        for precision in options.precisions.split(",")
     }
+    runs: dict[str, Callable[[], None]] = {}
+    for precision, engine in engines.items():
+        for batch in (1, BATCH):
+            runs[f"soundgen {precision}, batch {batch}"] = partial(
+                run_engine, engine, batch, options.steps
+            )
     if not options.no_peer:
         peer = make_peer(options.dim, options.layers, options.heads)
-        runs["MusicGen, batch 1"] = lambda: peer(options.steps)
+        runs[PEER] = lambda: peer(options.steps)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(options.repeat + 1):
         for name, run in runs.items():
@@ -61,7 +71,7 @@ def main() -> None:
             run()
             if turn:  # the first one warms up
                 times[name].append(time.perf_counter() - start)
-    report = summary(times, engine, options.steps)
+    report = summary(times, engines, options.steps)
     report["threads"], report["dims"] = options.threads, [options.dim, options.layers]
     for name, value in report.items():
         print(f"{name:45} {value}")
@@ -69,40 +79,36 @@ def main() -> None:
         options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def summary(times: dict[str, list[float]], engine: Engine, steps: int) -> dict[str, object]:
+def summary(
+    times: Mapping[str, list[float]], engines: Mapping[str, Engine], steps: int
+) -> dict[str, object]:
     """Return rates, their ratio with its spread, and shares of the machine's limits."""
     report: dict[str, object] = {}
     for name, spent in times.items():
         report[f"{name}, steps/s"] = round(steps / statistics.median(spent), 1)
-    ours = times["soundgen, batch 1"]
-    if "MusicGen, batch 1" in times:
-        ratios = [b / a for a, b in zip(ours, times["MusicGen, batch 1"], strict=True)]
-        report["ratio to MusicGen"] = round(statistics.median(ratios), 2)
-        report["ratio, lowest and highest"] = [round(min(ratios), 2), round(max(ratios), 2)]
-    step_weights = [
-        part.weight
-        for name, part in engine.model.named_modules()
-        if isinstance(part, torch.nn.Linear)
-        and not name.startswith("conditioner")
-        and not name.endswith(".kv")  # of the text, once a prompt
-    ]
-    num_bytes = sum(weight.numel() * weight.element_size() for weight in step_weights)
-    bandwidth = read_bandwidth()
-    report["weights read a step, MB"] = round(num_bytes / 1e6, 1)
+    cpu = torch.device("cpu")
+    bandwidth, rate = read_bandwidth(cpu), product_rate(cpu)
     report["memory bandwidth, GB/s"] = round(bandwidth / 1e9, 1)
-    report["batch 1, share of the bandwidth limit"] = round(
-        num_bytes * steps / statistics.median(ours) / bandwidth, 3
-    )
-    flops = 2 * 2 * BATCH * sum(weight.numel() for weight in step_weights)  # guidance doubles it
-    rate = product_rate()
     report["matrix products, GFLOP/s"] = round(rate / 1e9, 1)
-    report[f"batch {BATCH}, share of the matrix-product rate"] = round(
-        flops * steps / statistics.median(times[f"soundgen, batch {BATCH}"]) / rate, 3
-    )
+    for name, engine in engines.items():
+        ours = times[f"soundgen {name}, batch 1"]
+        if PEER in times:
+            ratios = [b / a for a, b in zip(ours, times[PEER], strict=True)]
+            report[f"{name}: ratio to MusicGen"] = round(statistics.median(ratios), 2)
+            report[f"{name}: lowest and highest"] = [round(min(ratios), 2), round(max(ratios), 2)]
+        report[f"{name}: weights read a step, MB"] = round(engine.step_bytes / 1e6, 1)
+        report[f"{name}: batch 1, share of the bandwidth limit"] = round(
+            engine.step_bytes * steps / statistics.median(ours) / bandwidth, 3
+        )
+        flops = 2 * BATCH * engine.step_flops  # guidance doubles the rows
+        batch = statistics.median(times[f"soundgen {name}, batch {BATCH}"])
+        report[f"{name}: batch {BATCH}, share of the matrix-product rate"] = round(
+            flops * steps / batch / rate, 3
+        )
     return report
 
 
-def make_engine(dim: int, layers: int, heads: int, steps: int) -> Engine:
+def make_model(dim: int, layers: int, heads: int, steps: int) -> LanguageModel:
     """Build our model with random weights, its window long enough for all steps."""
     config = LMConfig(
         n_q=4,
@@ -114,7 +120,7 @@ def make_engine(dim: int, layers: int, heads: int, steps: int) -> Engine:
         text_dim=384,
         context_s=(steps + 8) / 50.0,
     )
-    return Engine(LanguageModel(config).eval(), max_text_tokens=NUM_TOKENS)
+    return LanguageModel(config).eval()
 
 
 def run_engine(engine: Engine, batch: int, steps: int) -> None:
@@ -186,24 +192,6 @@ def make_peer(dim: int, layers: int, heads: int) -> Callable[[int], None]:
         )
 
     return run
-
-
-def read_bandwidth() -> float:
-    """Return how fast memory is read, bytes/s: the best of ten sums over 400 MB."""
-    block = torch.ones(100_000_000)
-    return block.numel() * 4 / min(_time(lambda: block.sum()) for _ in range(10))
-
-
-def product_rate() -> float:
-    """Return how fast large matrices are multiplied, FLOP/s: the best of ten."""
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    return 2 * 2048**3 / min(_time(lambda: a @ b) for _ in range(10))
-
-
-def _time(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ options, and the names of models, recipes and formats; `--show-completion` print
 install.
 
 Environment: `NO_COLOR` turns colours off. `SOUNDGEN_DEBUG=1` adds the traceback to an error.
+`SOUNDGEN_PROMPT_CACHE` names the folder in which embeddings of prompts are kept, so that a prompt
+said again is quicker (without it `soundgen/prompts` in the user's cache); `off` keeps none.
 
 ## Exit codes
 

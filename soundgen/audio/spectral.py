@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-import torchaudio.functional
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -65,6 +64,9 @@ def _hann(window: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _mel_bank(window: int, num_mels: int, sample_rate: int, device: torch.device) -> Tensor:
+    # Here, since generating a sound needs no mel bands.
+    import torchaudio.functional
+
     bank: Tensor = torchaudio.functional.melscale_fbanks(
         window // 2 + 1, 0.0, sample_rate / 2, num_mels, sample_rate, norm=None, mel_scale="htk"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -175,6 +175,16 @@ ModelOption = Annotated[
         autocompletion=model_names,
         metavar="NAME|DIR|hf:OWNER/NAME",
         help="A shipped model, a model folder, or one on the hub.",
+        rich_help_panel=_RUN,
+    ),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16", "int8"],
+    typer.Option(
+        "--precision",
+        metavar="auto|float32|bfloat16|int8",
+        help="Of the language model's weights on a processor; bfloat16 and int8 are faster where "
+        "it has instructions for them, and give other sounds than float32 for a seed.",
         rich_help_panel=_RUN,
     ),
 ]

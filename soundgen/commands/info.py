@@ -22,6 +22,7 @@ from soundgen.commands._terminal import (
     print_json,
     print_table,
 )
+from soundgen.lm.config import AUTO_PRECISION, FLOAT32
 
 if TYPE_CHECKING:
     from soundgen.pipelines.describe import AudioDescription, ModelDescription
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # Flags of `soundgen generate` by the keys that its tags use; defaults are left out of the command.
 _FLAGS = {
     "device": ("--device", "auto"),
+    "dtype": ("--precision", FLOAT32 if AUTO_PRECISION == FLOAT32 else None),
     "model": ("--model", "soundgen-small"),
     "loop": ("--loop", False),
     "negative_prompt": ("--negative-prompt", ""),

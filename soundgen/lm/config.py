@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+Precision = Literal["float32", "bfloat16", "int8"]
+"""Of the weights in generation."""
+FLOAT32: Final = "float32"
+AUTO_PRECISION: Precision = FLOAT32
+"""What `auto` stands for on processors with instructions for bfloat16; elsewhere it is float32."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

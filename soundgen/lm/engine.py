@@ -5,10 +5,6 @@ every item draws from its own generator; what is computed once for an item (text
 and values, the time vectors) is computed for that item alone in shapes that never vary; and the
 matrix products of the steps run in pieces within which a row's result was found not to depend on
 how many rows there are (`products`).
-
-At batch 1 a step is a few hundred kilobytes of weights at a time: what surrounds the products
-costs as much as they do. So they add residuals and apply GELU themselves, rotations are one complex
-product, and keys and values are written in one go.
 """
 
 from __future__ import annotations
@@ -17,17 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from soundgen.lm.conditioning import Memory, TextCondition, TimeCondition
+from soundgen.lm.conditioning import TextCondition
 from soundgen.lm.delay import delay_codes, undelay_codes
-from soundgen.lm.fast_layer import FastLayer, decoder_layers, product_of
-from soundgen.lm.model import LanguageModel, turns
-from soundgen.lm.products import RowProduct, find_way
+from soundgen.lm.fast_model import FastModel
 from soundgen.lm.sampling import SamplingSettings, guide, num_candidates, sample
 
-_TIMES_TILE = 32
 _KEPT_SHARE = 0.4
 """Of the window, kept as context when it slides: half from the beginning, half from the end."""
 _ANCHOR_S = 0.5
@@ -60,56 +53,8 @@ class SoundPlan(NamedTuple):
         return max_frames if self.num_frames is None else self.num_frames
 
 
-class _Window(NamedTuple):
-    """Caches of one attention window: written in place, never reallocated."""
-
-    caches: list[Tensor]
-    """Keys and values per layer, float32 `[R, 2, H, window, head_dim]`."""
-    text_keys: list[Tensor]
-    """Per layer, float32 `[R, H, N, head_dim]`."""
-    text_values: list[Tensor]
-    text_bias: Tensor
-    """float32 `[R, 1, 1, N]`: 0 on text, -inf on padding."""
-
-    def of_rows(self, rows: Tensor) -> _Window:
-        """Return a copy that holds these rows, int64 `[R']`."""
-        return _Window(
-            caches=[part[rows] for part in self.caches],
-            text_keys=[part[rows] for part in self.text_keys],
-            text_values=[part[rows] for part in self.text_values],
-            text_bias=self.text_bias[rows],
-        )
-
-
-class Engine:
-    """Generates codes with a language model.
-
-    Args:
-        model: In evaluation mode, on its device, float32.
-        max_text_tokens: Longest prompt; all prompts are padded to it.
-    """
-
-    def __init__(self, model: LanguageModel, *, max_text_tokens: int) -> None:
-        self.model = model
-        self.config = model.config
-        self.max_text_tokens = max_text_tokens
-        self.device = model.head.weight.device
-        self.window_steps = model.config.context_length
-        layers = decoder_layers(model)
-        way = find_way(
-            [
-                part.weight
-                for layer in [*layers, model.head]
-                for part in layer.modules()
-                if isinstance(part, nn.Linear)
-            ]
-        )
-        self.row_tile = way.tile
-        self._layers = [FastLayer(layer, self.config.num_heads, way) for layer in layers]
-        self._head = RowProduct(model.head.weight, way)
-        cos, sin = turns(model.config, self.window_steps, self.device)
-        # [window, 1, 1, head_dim / 2], to turn queries and keys of all heads
-        self._turns = torch.complex(cos, sin)[:, None, None]
+class Engine(FastModel):
+    """Generates codes with a language model."""
 
     @torch.inference_mode()
     def generate(
@@ -142,94 +87,6 @@ class Engine:
             run.step()
             on_step()
         return run.codes()
-
-    def prepare_window(self, rows: list[TextCondition]) -> tuple[_Window, Tensor]:
-        """Compute what the text gives every row: cross-attention memory, and the pooled vector.
-
-        Returns:
-            The window, and float32 `[R, D]` to add to every step.
-        """
-        memories = [self._memory(text) for text in rows]
-        heads, head_dim = self.config.num_heads, self.config.head_dim
-        shape = (len(rows), 2, heads, self.window_steps, head_dim)
-        text_keys, text_values = [], []
-        for layer in decoder_layers(self.model):
-            pairs = [layer.cross_attention.keys_values(memory.states) for memory in memories]
-            text_keys.append(torch.cat([keys for keys, _ in pairs]).contiguous())
-            text_values.append(torch.cat([values for _, values in pairs]).contiguous())
-        mask = torch.cat([memory.mask for memory in memories])
-        bias = torch.zeros(mask.shape, device=self.device).masked_fill(~mask, -torch.inf)
-        window = _Window(
-            caches=[torch.zeros(shape, device=self.device) for _ in self.model.layers],
-            text_keys=text_keys,
-            text_values=text_values,
-            text_bias=bias[:, None, None],
-        )
-        return window, torch.cat([memory.pooled for memory in memories])
-
-    def times(self, start_s: float, duration_s: float | None) -> Tensor:
-        """Return the time vectors of one item's window, float32 `[window_steps, D]`."""
-        padded = -(-self.window_steps // _TIMES_TILE) * _TIMES_TILE
-        condition = TimeCondition(
-            torch.tensor([start_s], device=self.device),
-            torch.tensor(
-                [torch.nan if duration_s is None else duration_s],
-                device=self.device,
-                dtype=torch.float32,
-            ),
-        )
-        return self.model.conditioner.times(condition, padded)[0, : self.window_steps]
-
-    def run_layers(self, x: Tensor, window: _Window, position: int) -> Tensor:
-        """Run new steps through all layers, reading and extending the caches.
-
-        Args:
-            x: float32 `[R, P, D]`: P steps from `position` on; P > 1 only at position 0.
-            window: The caches.
-            position: Of the first new step in the window.
-
-        Returns:
-            float32 `[R, P, D]`, before the final norm.
-        """
-        rows, num_new, dim = x.shape
-        shape = (rows, num_new, self.config.num_heads, self.config.head_dim)
-        end = position + num_new
-        turns = self._turns[position:end]
-        for layer, cache, text_keys, text_values in zip(
-            self._layers, window.caches, window.text_keys, window.text_values, strict=True
-        ):
-            qkv = product_of(layer.qkv, F.layer_norm(x, (dim,), *layer.norms[0]))
-            pairs = qkv.view(rows, num_new, 3, *shape[2:3], shape[3] // 2, 2)
-            torch.view_as_complex(pairs[:, :, :2]).mul_(turns)
-            q, *new = qkv.view(rows, num_new, 3, *shape[2:]).permute(2, 0, 3, 1, 4)
-            cache[:, 0, :, position:end], cache[:, 1, :, position:end] = new
-            y = F.scaled_dot_product_attention(
-                q, cache[:, 0, :, :end], cache[:, 1, :, :end], is_causal=num_new > 1
-            )
-            x = product_of(layer.out, y.transpose(1, 2).reshape(x.shape), added_to=x)
-            q = product_of(layer.q, F.layer_norm(x, (dim,), *layer.norms[1])).view(shape)
-            y = F.scaled_dot_product_attention(
-                q.transpose(1, 2), text_keys, text_values, attn_mask=window.text_bias
-            )
-            x = product_of(layer.cross_out, y.transpose(1, 2).reshape(x.shape), added_to=x)
-            hidden = product_of(layer.expand, F.layer_norm(x, (dim,), *layer.norms[2]), gelu=True)
-            x = product_of(layer.project, hidden, added_to=x)
-        return x
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Return logits float32 `[R, K, V]` of the last step of `x` `[R, P, D]`."""
-        flat = self._head(self.model.norm(x[:, -1]))
-        return flat.view(len(x), self.config.n_q, self.config.vocab_size)
-
-    def _memory(self, text: TextCondition) -> Memory:
-        missing = self.max_text_tokens - text.states.shape[1]
-        padded = TextCondition(
-            F.pad(text.states, (0, 0, 0, missing)).to(self.device),
-            F.pad(text.mask, (0, missing)).to(self.device),
-            text.pooled.to(self.device),
-            text.present.to(self.device),
-        )
-        return self.model.conditioner.memory(padded)
 
 
 class _Run:
@@ -273,7 +130,7 @@ class _Run:
         self.origin = 0  # the step at which the window begins, but for its anchor
         self.num_anchored = 0  # steps of the window that are the sound's beginning
         self.position = 0  # steps of the window that are in the caches
-        self.times = self._times()
+        self.conditions = self._conditions()
         if self.now >= engine.window_steps:
             self._slide()
 
@@ -295,7 +152,11 @@ class _Run:
             chosen = guide(logits[:count], logits[count : 2 * count], self.settings.cfg_scale)
         else:
             chosen = logits[:count]
-        self.delayed[self.active, :, self.now] = self._draw(chosen)
+        drawn = self._draw(chosen)
+        if count == len(self.plans):
+            self.delayed[:, :, self.now] = drawn
+        else:
+            self.delayed[self.active, :, self.now] = drawn
         self.now += 1
         self._leave_out_finished()
 
@@ -332,17 +193,18 @@ class _Run:
         )
         self.pooled = self.pooled[kept]
         self.window = self.window.of_rows(kept)
+        self.conditions = self.conditions[kept]
 
     def _draw(self, logits: Tensor) -> Tensor:
-        """Draw the codes of this step, int64 `[A, K]`, from logits `[A, K, V]` of active plans."""
-        shape = (self.num_codebooks, self.num_candidates)
-        noise = torch.stack(
-            [
-                torch.empty(shape).exponential_(generator=self.plans[item].generator)
-                for item in self.active
-            ]
-        ).to(logits.device)
-        logits = logits.clone()
+        """Draw the codes of this step, int64 `[A, K]`, from logits `[A, K, V]` of active plans.
+
+        Overwrites logits that must not be drawn.
+        """
+        shape = (len(self.active), self.num_codebooks, self.num_candidates)
+        noise = torch.empty(shape)
+        for own, item in zip(noise.unbind(), self.active, strict=True):
+            own.exponential_(generator=self.plans[item].generator)
+        noise = noise.to(logits.device)
         logits[:, 1:, self.special] = -torch.inf
         if not self.engine.config.end_token:
             logits[:, 0, self.special] = -torch.inf
@@ -377,11 +239,13 @@ class _Run:
     def _inputs(self, begin: int, end: int) -> Tensor:
         """Embed steps `begin` to `end` of the window for all rows, float32 `[R, P, D]`."""
         inputs = self._window_codes(begin, end)[self.rows]
-        x = self.engine.model.embed(inputs)
-        return x + self.times[self.rows, begin:end] + self.pooled[:, None]
+        return self.engine.embed(inputs) + self.conditions[:, begin:end]
 
     def _window_codes(self, begin: int, end: int) -> Tensor:
         """Return the inputs int64 `[B, K, P]` of window steps: each the step before it."""
+        if end - begin == 1 and begin >= self.num_codebooks:
+            last = self._sound_step(begin) - 1
+            return self.delayed[:, :, last : last + 1]
         columns = []
         for step in range(begin, end):
             if step:
@@ -411,13 +275,14 @@ class _Run:
         kept = max(1, int(self.engine.window_steps * _KEPT_SHARE))
         self.num_anchored = kept // 2
         self.origin = self.now - kept
-        self.times = self._times()
+        self.conditions = self._conditions()
         self.position = 0
 
-    def _times(self) -> Tensor:
+    def _conditions(self) -> Tensor:
+        """Return what time and text add to every row's steps, float32 `[R, window_steps, D]`."""
         rate = self.engine.config.frame_rate
         rows = []
         for plan, n in zip(self.plans, self.num_frames, strict=True):
             told_s = None if n is None else (plan.start_frame + n) / rate
             rows.append(self.engine.times((plan.start_frame + self.origin) / rate, told_s))
-        return torch.stack(rows)
+        return torch.stack(rows)[self.rows] + self.pooled[:, None]

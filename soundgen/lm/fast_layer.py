@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from soundgen.lm.model import DecoderLayer, LanguageModel
 from soundgen.lm.products import ProductWay, RowProduct
@@ -32,6 +31,9 @@ class FastLayer:
         self.cross_out = RowProduct(cross_attention.out.weight, way)
         self.expand = RowProduct(layer.expand.weight, way)
         self.project = RowProduct(layer.project.weight, way)
+        self.products = (
+            self.qkv, self.out, self.q, self.cross_out, self.expand, self.project,
+        )  # fmt: skip
         self.norms = [
             (norm.weight.detach(), None if norm.bias is None else norm.bias.detach())
             for norm in (layer.self_norm, layer.cross_norm, layer.feed_norm)
@@ -42,13 +44,3 @@ class FastLayer:
 def decoder_layers(model: LanguageModel) -> list[DecoderLayer]:
     """Return a model's layers, by their type."""
     return [layer for layer in model.layers if isinstance(layer, DecoderLayer)]
-
-
-def product_of(
-    product: RowProduct, x: Tensor, *, added_to: Tensor | None = None, gelu: bool = False
-) -> Tensor:
-    """Return `x` `[R, P, D]` times a weight, `[R, P, O]`."""
-    if x.shape[1] > 1:
-        return product.of_sequences(x, added_to=added_to, gelu=gelu)
-    other = None if added_to is None else added_to[:, 0]
-    return product(x[:, 0], added_to=other, gelu=gelu).unsqueeze(1)

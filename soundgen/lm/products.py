@@ -6,16 +6,24 @@ few rows at a time, with other kernels and another order of summation for what i
 pack the weights anew at each call, which for two rows costs more than the product. oneDNN's small
 products do without packing, three to five times as fast for eight rows and fewer. So rows go
 through in pieces, and which pieces agree with each other is tried out when a model is loaded.
+
+With two rows a product takes as long as reading its weight does, so a weight of half or a quarter
+of the bytes is that much faster: bfloat16, or 8-bit integers with a scale a row (as of LLM.int8,
+Dettmers et al. 2022, without its outliers). Rows are rounded to bfloat16 for both; sums are kept in
+float32, and so is the residual stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from soundgen.errors import DeviceError
+from soundgen.lm.config import FLOAT32, Precision
 
 
 class ProductWay(NamedTuple):
@@ -25,16 +33,29 @@ class ProductWay(NamedTuple):
     """Rows come in multiples of this."""
     piece: int | None
     """Rows of one call at most, a multiple of `tile`; `None`: all in one."""
-    onednn: bool
+    onednn: bool = False
     """Whether by oneDNN, which PyTorch calls for its own compiled models."""
+    precision: Precision = FLOAT32
+    """Of the weight."""
 
 
-_WAYS = (
-    *(ProductWay(tile, 8, True) for tile in (2, 4, 8)),
-    *(ProductWay(tile, None, False) for tile in (4, 8, 16, 32)),
-)
-_LAST_WAY = _WAYS[-1]
-"""Where none was found, batches may differ from single prompts by rounding."""
+_WAYS: dict[Precision, tuple[ProductWay, ...]] = {
+    "float32": (
+        *(ProductWay(tile, 8, onednn=True) for tile in (2, 4, 8)),
+        *(ProductWay(tile, None) for tile in (4, 8, 16, 32)),
+    ),
+    "bfloat16": tuple(
+        ProductWay(tile, piece, True, "bfloat16")
+        for tile, piece in ((2, None), (2, 8), (4, None), (8, None), (8, 8), (16, None), (32, None))
+    ),
+    "int8": tuple(ProductWay(tile, None, False, "int8") for tile in (2, 4, 8, 16, 32)),
+}
+"""Fastest first. The last one is taken where none makes rows independent: batches may then differ
+from single prompts by rounding."""
+
+_BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
+_NEAR: dict[Precision, float] = {"float32": 1e-4, "bfloat16": 0.03, "int8": 0.03}
+"""How far products may be from float32's, of the largest."""
 
 
 class RowProduct:
@@ -47,8 +68,12 @@ class RowProduct:
 
     def __init__(self, weight: Tensor, way: ProductWay) -> None:
         self.weight, self.way = weight.detach(), way
-        # A copy in oneDNN's own layout; weights of the file stay mapped.
-        self._packed = self.weight.to_mkldnn() if way.onednn else None
+        self._multiply = _kernel(self.weight, way)
+
+    @property
+    def num_bytes(self) -> int:
+        """What a product of few rows reads of its weight."""
+        return self.weight.numel() * _BYTES[self.way.precision]
 
     def __call__(
         self, rows: Tensor, *, added_to: Tensor | None = None, gelu: bool = False
@@ -58,7 +83,7 @@ class RowProduct:
         Args:
             rows: N a multiple of the way's tile.
             added_to: `[N, O]`, the residual that the result is added to.
-            gelu: Apply GELU to the product.
+            gelu: Apply GELU to the product; the result may then be bfloat16, for the next product.
         """
         piece = self.way.piece
         if piece is None or len(rows) <= piece:
@@ -72,31 +97,14 @@ class RowProduct:
     ) -> Tensor:
         """Return `x` `[R, P, D]` times the weight, `[R, P, O]`, each sequence by itself.
 
-        For many positions at once, P > 1, where packing pays; a sequence's shape is the same
-        whatever is beside it.
+        For many positions at once, P > 1, where packing pays, in float32 whatever the precision; a
+        sequence's shape is the same whatever is beside it.
         """
         product = torch.stack([F.linear(sequence, self.weight) for sequence in x])
-        if gelu:
-            product = F.gelu(product)
-        return product if added_to is None else added_to + product
-
-    def _multiply(self, rows: Tensor, added_to: Tensor | None, gelu: bool) -> Tensor:
-        if self._packed is None:
-            product = F.linear(rows, self.weight)
-            if gelu:
-                product = F.gelu(product)
-            return product if added_to is None else added_to + product
-        linear = torch.ops.mkldnn._linear_pointwise
-        fused: Tensor
-        if added_to is None:
-            name, variant = ("gelu", "none") if gelu else ("none", "")
-            fused = linear(rows, self._packed, None, name, [], variant)
-        else:
-            fused = linear.binary(rows, added_to, self._packed, None, "add")
-        return fused
+        return _finished(product, added_to, gelu)
 
 
-def find_way(weights: Sequence[Tensor]) -> ProductWay:
+def find_way(weights: Sequence[Tensor], precision: Precision = FLOAT32) -> ProductWay:
     """Find the fastest way that makes rows independent of each other, on every shape of a model.
 
     Which one does differs between processors and numbers of threads, so it is tried out with the
@@ -104,47 +112,143 @@ def find_way(weights: Sequence[Tensor]) -> ProductWay:
 
     Args:
         weights: float32 `[O, D]` each.
+        precision: Of the products.
+
+    Raises:
+        DeviceError: There are no products of that precision here.
     """
     shapes = {tuple(weight.shape): weight.detach() for weight in weights}
     on_cpu = all(weight.device.type == "cpu" for weight in weights)
+    if precision != FLOAT32 and not on_cpu:
+        raise DeviceError(
+            f"weights of {precision} are for processors", hint="use --precision float32"
+        )
     generator = torch.Generator().manual_seed(0)
-    for way in _WAYS:
+    usable = None
+    for way in _WAYS[precision]:
         if way.onednn and not (on_cpu and torch.backends.mkldnn.is_available()):
             continue
-        if all(_rows_agree(weight, way, generator) for weight in shapes.values()):
-            return way
-    return _LAST_WAY
+        found = [_tried(weight, way, generator) for weight in shapes.values()]
+        if None not in found:
+            usable = way
+            if all(found):
+                return way
+    if usable is None:
+        raise DeviceError(
+            f"this processor or this PyTorch has no products of {precision}",
+            hint="use --precision float32",
+        )
+    return usable
+
+
+_Kernel = Callable[[Tensor, Tensor | None, bool], Tensor]
+
+
+def _kernel(weight: Tensor, way: ProductWay) -> _Kernel:
+    """Return what multiplies; the weights of the file stay mapped beside its own copy, if any."""
+    if way.precision == "int8":
+        return _int8_kernel(weight)
+    if way.precision == "bfloat16":
+        return _bfloat16_kernel(weight)
+    if way.onednn:
+        return _onednn_kernel(weight.to_mkldnn())
+    return lambda rows, added_to, gelu: _finished(F.linear(rows, weight), added_to, gelu)
+
+
+def _onednn_kernel(packed: Tensor) -> _Kernel:
+    # The overloads, not their packet: choosing among them costs as much as a small product.
+    linear: Any = torch.ops.mkldnn._linear_pointwise.default
+    adding: Any = torch.ops.mkldnn._linear_pointwise.binary
+
+    def multiply(rows: Tensor, added_to: Tensor | None, gelu: bool) -> Tensor:
+        fused: Tensor
+        if added_to is not None:
+            fused = adding(rows, added_to, packed, None, "add")
+        elif gelu:
+            fused = linear(rows, packed, None, "gelu", [], "none")
+        else:
+            fused = linear(rows, packed, None, "none", [], "")
+        return fused
+
+    return multiply
+
+
+def _bfloat16_kernel(weight: Tensor) -> _Kernel:
+    # Laid out for a few rows: two to three times as fast as the plain layout.
+    packed = torch.ops.mkldnn._reorder_linear_weight.default(weight.bfloat16(), 8)
+    linear: Any = torch.ops.mkldnn._linear_pointwise.default
+
+    def multiply(rows: Tensor, added_to: Tensor | None, gelu: bool) -> Tensor:
+        half = rows.bfloat16()
+        if gelu:
+            fused: Tensor = linear(half, packed, None, "gelu", [], "none")
+            return fused
+        product: Tensor = linear(half, packed, None, "none", [], "")
+        return product.float() if added_to is None else added_to + product
+
+    return multiply
+
+
+def _int8_kernel(weight: Tensor) -> _Kernel:
+    integers, scales = _quantised(weight)
+    product_of: Any = torch.ops.aten._weight_int8pack_mm.default
+
+    def multiply(rows: Tensor, added_to: Tensor | None, gelu: bool) -> Tensor:
+        product: Tensor = product_of(rows.bfloat16(), integers, scales)
+        if gelu:
+            return F.gelu(product)
+        return product.float() if added_to is None else added_to + product
+
+    return multiply
+
+
+def _quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return int8 `[O, D]` and bfloat16 scales `[O]`: off by 1/254 of a row's largest at most."""
+    # Scales are rounded first, and up, so that dividing by them takes their rounding back.
+    scales = (weight.abs().amax(dim=1) / 126).clamp(min=1e-8).bfloat16()
+    integers = (weight / scales.float()[:, None]).round().clamp(-127, 127)
+    return integers.to(torch.int8).contiguous(), scales
+
+
+def _finished(product: Tensor, added_to: Tensor | None, gelu: bool) -> Tensor:
+    if gelu:
+        product = F.gelu(product)
+    return product if added_to is None else added_to + product
 
 
 @torch.no_grad()
-def _rows_agree(weight: Tensor, way: ProductWay, generator: torch.Generator) -> bool:
+def _tried(weight: Tensor, way: ProductWay, generator: torch.Generator) -> bool | None:
+    """Say whether rows are independent of each other; `None`: this way is not to be had here."""
     probe = torch.randn(16 * way.tile, weight.shape[1], generator=generator).to(weight.device)
     try:
         product = RowProduct(weight, way)
         whole = product(probe)
-        if way.onednn and not _is_the_product(product, probe, whole):
-            return False
-        turned = product(probe.flip(0)).flip(0)
-        if not torch.equal(turned, whole):
-            return False
-        for num_rows in (way.tile, 2 * way.tile, 3 * way.tile, 5 * way.tile):
-            parts = [product(part) for part in probe.split(num_rows)]
-            if not torch.equal(torch.cat(parts), whole):
-                return False
+        is_other = way.onednn or way.precision != FLOAT32
+        if is_other and not _is_the_product(product, probe, whole):
+            return None
+        return all(torch.equal(again, whole) for again in _otherwise(product, probe))
     except (RuntimeError, AttributeError, NotImplementedError):
-        # oneDNN's entry is not part of PyTorch's public interface: another build may lack it.
-        if not way.onednn:
+        # These entries are not part of PyTorch's public interface: another build may lack them.
+        if not way.onednn and way.precision == FLOAT32:
             raise
-        return False
-    return True
+        return None
+
+
+def _otherwise(product: RowProduct, probe: Tensor) -> Iterator[Tensor]:
+    """Compute the same rows in another order, and in other company."""
+    yield product(probe.flip(0)).flip(0)
+    for num_tiles in (1, 2, 3, 5):
+        parts = probe.split(num_tiles * product.way.tile)
+        yield torch.cat([product(part) for part in parts])
 
 
 def _is_the_product(product: RowProduct, probe: Tensor, whole: Tensor) -> bool:
-    """Say whether oneDNN computed what its options should mean."""
+    """Say whether a kernel computed what its options should mean."""
     expected = F.linear(probe, product.weight)
-    near = 1e-4 * float(expected.abs().max())
+    share = _NEAR[product.way.precision]
+    near = share * float(expected.abs().max())
     return all(
-        torch.allclose(ours, theirs, rtol=1e-4, atol=near)
+        torch.allclose(ours.float(), theirs, rtol=share, atol=near)
         for ours, theirs in (
             (whole, expected),
             (product(probe, gelu=True), F.gelu(expected)),

@@ -36,6 +36,7 @@ def generate(
     *,
     model: str = DEFAULT_MODEL,
     device: str = "auto",
+    precision: str = "auto",
     threads: int | None = None,
     force: bool = False,
     finished: Collection[Path] = (),
@@ -53,6 +54,7 @@ def generate(
         requests: What to make.
         model: Shipped name, model folder or `hf:owner/name`.
         device: auto, cpu, cuda or mps.
+        precision: Of the language model's weights: auto, float32, bfloat16 or int8.
         threads: Of the processor; as many as it has cores if `None`.
         force: Overwrite.
         finished: Files that an earlier run of the same batch made: those are skipped under
@@ -82,7 +84,7 @@ def generate(
     for request in requests:
         _check_file(request, sample_rate)
         again = force and request.output not in finished
-        earlier = None if again else _made_already(request, folder)
+        earlier = None if again else _made_already(request, folder, precision)
         if earlier is None:
             check_output(request.output, force=force)
             pending.append(request)
@@ -107,7 +109,7 @@ def generate(
     from soundgen.pipelines.model import load_model, use_threads
 
     use_threads(threads)
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, precision=precision)
     drawer = SoundDrawer(loaded, pending, progress)
     for batch in _batches(pending):
         for result in _make(loaded, batch, drawer):
@@ -282,7 +284,9 @@ def _same_source(making: Mapping[str, Any], request: SoundRequest) -> bool:
     return {**made, "path": ""} == {**wanted, "path": ""}
 
 
-def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult | None:
+def _made_already(
+    request: SoundRequest, folder: ModelFolder, precision: str
+) -> GenerateResult | None:
     settings = asdict(request.settings)
     is_loop = settings.pop("loop")  # files of earlier versions do not say it
     del settings["source"]
@@ -293,6 +297,8 @@ def _made_already(request: SoundRequest, folder: ModelFolder) -> GenerateResult 
         "finish": asdict(request.finish),
         **_choice(request, folder),
     }
+    if precision != "auto":
+        wanted["dtype"] = precision
     made = find_made(request.output, wanted)
     if made is None:
         return None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -21,13 +22,14 @@ from soundgen.codec.entropy import EntropyModel, RangeCoder
 from soundgen.codec.model import Codec
 from soundgen.codec.sgc_header import ENTROPY_DIGEST_BYTES, SgcHeader
 from soundgen.config import from_dict
-from soundgen.errors import CheckpointError, InputError
+from soundgen.errors import CheckpointError, DeviceError, InputError
 from soundgen.evaluation.matcher import Matcher
 from soundgen.lm.conditioning import TextCondition
-from soundgen.lm.config import LMConfig
+from soundgen.lm.config import AUTO_PRECISION, FLOAT32, LMConfig, Precision
 from soundgen.lm.engine import Engine, SoundPlan
 from soundgen.lm.model import LanguageModel
 from soundgen.lm.sampling import SamplingSettings
+from soundgen.nn.unfilled import Unfilled
 from soundgen.pipelines.model_parts import (
     build_codec,
     build_entropy,
@@ -41,7 +43,7 @@ from soundgen.pipelines.pieces import generate_in_pieces, in_pieces
 from soundgen.pipelines.pool import default_jobs
 from soundgen.pipelines.sound import Sound
 from soundgen.text.encoder import TextEncoder
-from soundgen.training.device import resolve_device
+from soundgen.training.device import computes_bfloat16, resolve_device
 
 MAX_AUTO_S = 10.0
 """Where a sound whose length is left to the model is cut."""
@@ -109,12 +111,16 @@ class Model:
     Args:
         folder: Where its parts are.
         device: Where it runs.
+        precision: Of the language model's weights in generation.
 
     Raises:
         CheckpointError: A part is missing or does not fit the others.
+        DeviceError: The device has no products of that precision.
     """
 
-    def __init__(self, folder: ModelFolder, device: torch.device) -> None:
+    def __init__(
+        self, folder: ModelFolder, device: torch.device, precision: Precision = FLOAT32
+    ) -> None:
         self.folder, self.device = folder, device
         self.codec = build_codec(folder, device)
         section = dict(folder.section("lm"))
@@ -125,14 +131,17 @@ class Model:
                 hint="train a language model on this codec, or put the right codec there",
             )
         config = from_dict(LMConfig, section, f"{folder.path}: lm")
-        language_model = LanguageModel(config)
+        with Unfilled():
+            language_model = LanguageModel(config)
         load_weights(language_model, folder, "lm")
         self.language_model = language_model.to(device).eval()
-        self.text_encoder = build_text_encoder(folder)
+        self.text_encoder = build_text_encoder(folder, remembering=True)
         if folder.has("matcher"):
             check_matcher(folder)
         self.engine = Engine(
-            self.language_model, max_text_tokens=self.text_encoder.config.max_tokens
+            self.language_model,
+            max_text_tokens=self.text_encoder.config.max_tokens,
+            precision=precision,
         )
 
     @property
@@ -236,7 +245,7 @@ class Model:
             "model_digest": self.digest,
             "model": self.folder.reference,
             "device": self.device.type,
-            "dtype": "float32",
+            "dtype": self.engine.precision,
             "threads": torch.get_num_threads(),
             "soundgen": version("soundgen"),
         }
@@ -311,20 +320,39 @@ def use_threads(threads: int | None) -> None:
     torch.set_num_threads(threads or default_jobs())
 
 
-def load_model(name_or_path: str = DEFAULT_MODEL, *, device: str = "auto") -> Model:
+def load_model(
+    name_or_path: str = DEFAULT_MODEL, *, device: str = "auto", precision: str = FLOAT32
+) -> Model:
     """Load a model: a shipped name, a model folder, or `hf:owner/name`.
 
     Args:
         name_or_path: Which.
         device: auto, cpu, cuda or mps.
+        precision: Of the language model's weights in generation: auto, float32, bfloat16 or int8.
 
     Raises:
         CheckpointError: There is no such model, or it is damaged.
-        DeviceError: The device is not there.
+        DeviceError: The device is not there, or has no products of that precision.
     """
     folder = resolve_model(name_or_path)
     folder.verify()
-    return Model(folder, resolve_device(device))
+    found = resolve_device(device)
+    return Model(folder, found, resolve_precision(precision, found))
+
+
+def resolve_precision(name: str, device: torch.device) -> Precision:
+    """Return the precision called `name`: auto, float32, bfloat16 or int8.
+
+    Raises:
+        DeviceError: It has another name.
+    """
+    if name == "auto":
+        fast = device.type == "cpu" and computes_bfloat16(device)
+        return AUTO_PRECISION if fast else FLOAT32
+    for precision in get_args(Precision):
+        if name == precision:
+            return cast(Precision, precision)
+    raise DeviceError(f"unknown precision '{name}'", hint="use auto, float32, bfloat16 or int8")
 
 
 def load_codec(name_or_path: str = DEFAULT_MODEL, *, device: str = "cpu") -> LoadedCodec:

@@ -16,12 +16,19 @@ from soundgen.errors import CheckpointError
 from soundgen.evaluation.matcher import Matcher
 from soundgen.evaluation.matcher_config import MatcherConfig
 from soundgen.nn.int8 import unpack_int8
+from soundgen.nn.unfilled import Unfilled
 from soundgen.text.config import TextEncoderConfig
 from soundgen.text.encoder import TextEncoder, load_text_encoder
+from soundgen.text.prompt_cache import remembering_text_encoder
 
 
-def build_text_encoder(folder: ModelFolder) -> TextEncoder:
+def build_text_encoder(folder: ModelFolder, *, remembering: bool = False) -> TextEncoder:
     """Load the text encoder that a model folder names, with the very weights it was trained with.
+
+    Args:
+        folder: The model.
+        remembering: Take prompts that came before from the user's cache; the encoder is loaded
+            when another one comes.
 
     Raises:
         CheckpointError: It names none, or the weights found are others.
@@ -29,13 +36,16 @@ def build_text_encoder(folder: ModelFolder) -> TextEncoder:
     section: dict[str, Any] = dict(folder.section("text_encoder"))
     digest = section.pop("sha256", None)
     config = from_dict(TextEncoderConfig, section, f"{folder.path}: text_encoder")
+    if remembering:
+        return remembering_text_encoder(config, digest, beside=folder.path)
     return load_text_encoder(config, digest=digest, beside=folder.path)
 
 
 def build_codec(folder: ModelFolder, device: torch.device) -> Codec:
     """Build the codec, in evaluation mode; `CheckpointError` if it does not fit its section."""
     config = from_dict(CodecConfig, folder.section("codec"), f"{folder.path}: codec")
-    codec = Codec(config)
+    with Unfilled():
+        codec = Codec(config)
     load_weights(codec, folder, "codec")
     return codec.to(device).eval()
 
@@ -65,7 +75,9 @@ def build_matcher(folder: ModelFolder, device: torch.device) -> Matcher:
     Raises:
         CheckpointError: It belongs to another text encoder, or does not fit its section.
     """
-    matcher = Matcher(check_matcher(folder))
+    config = check_matcher(folder)
+    with Unfilled():
+        matcher = Matcher(config)
     load_weights(matcher, folder, "matcher")
     return matcher.to(device).eval()
 

@@ -104,12 +104,15 @@ class TextEncoder:
 
     def is_cut(self, prompt: str) -> bool:
         """Say whether the prompt is longer than `config.max_tokens`, so that its end is lost."""
-        _check_text(prompt)
-        return self._tokens.count(prompt) > self.config.max_tokens
+        return self._count(prompt) > self.config.max_tokens
+
+    def _count(self, prompt: str) -> int:
+        check_text(prompt)
+        return self._tokens.count(prompt)
 
     def _states(self, prompt: str) -> Tensor:
         """Return float32 `[N, D]` for one prompt."""
-        _check_text(prompt)
+        check_text(prompt)
         text_ids = torch.tensor([self._tokens(prompt)], device=self.device)
         # no_grad and not inference_mode: training keeps these tensors for its backward pass.
         # autocast off: the embeddings do not depend on the precision of whoever calls.
@@ -168,7 +171,12 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _check_text(prompt: str) -> None:
+def check_text(prompt: str) -> None:
+    """Refuse a prompt that is not valid Unicode.
+
+    Raises:
+        InputError: It is not.
+    """
     try:
         prompt.encode("utf-8")
     except UnicodeEncodeError as error:

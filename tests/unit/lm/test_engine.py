@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from soundgen.errors import DeviceError
 from soundgen.lm.conditioning import TextCondition, TimeCondition
 from soundgen.lm.config import LMConfig
 from soundgen.lm.delay import delay_codes, training_pair
@@ -272,3 +273,42 @@ def test_more_may_be_given_than_the_window_holds(engine: Engine) -> None:
     known = torch.randint(0, 32, (3, 90), generator=torch.Generator().manual_seed(7))
     (codes,) = generate(engine, [continued(known, 1, 100)])
     assert codes.shape == (3, 100) and torch.equal(codes[:, :90], known)
+
+
+@pytest.fixture(scope="module", params=["bfloat16", "int8"])
+def reduced(request: pytest.FixtureRequest) -> Engine:
+    torch.manual_seed(0)
+    model = LanguageModel(replace(CONFIG, dim=64, num_heads=2, codebook_size=64)).eval()
+    try:
+        return Engine(model, max_text_tokens=MAX_TOKENS, precision=request.param)
+    except DeviceError as error:
+        pytest.skip(error.message)
+
+
+def test_reduced_precision_is_near_the_forward_pass(reduced: Engine) -> None:
+    """The tolerance that is promised: logits within 2 % of their spread, here over 30 steps."""
+    model, config = reduced.model, reduced.config
+    codes = torch.randint(0, 64, (1, 3, 30), generator=torch.Generator().manual_seed(1))
+    inputs, _, _ = training_pair(codes, torch.tensor([30]), torch.tensor([True]), config.special)
+    prompt = text(4, 1)
+    with torch.no_grad():
+        whole = model(inputs, prompt, TimeCondition(torch.tensor([0.0]), torch.tensor([0.6])))
+        window, pooled = reduced.prepare_window([prompt, prompt])
+        x = model.embed(inputs) + reduced.times(0.0, 0.6)[None, :33] + pooled[:1, None]
+        x = x.repeat(2, 1, 1)
+        steps = [reduced.logits(reduced.run_layers(x[:, s : s + 1], window, s)) for s in range(33)]
+    found = torch.stack(steps, dim=2)[:1]
+    off = (found - whole).square().mean().sqrt() / whole.std()
+    assert 0 < float(off) < 0.02
+
+
+def test_reduced_precision_repeats_itself_alone_and_in_a_batch(reduced: Engine) -> None:
+    (alone,) = generate(reduced, [plan(7, 3, 40)])
+    (again,) = generate(reduced, [plan(7, 3, 40)])
+    assert torch.equal(alone, again)
+    others = [plan(seed, 5 + seed, 40 if seed % 2 else 55) for seed in range(7)]
+    among = generate(reduced, [*others[:3], plan(7, 3, 40), *others[3:]])
+    assert torch.equal(among[3], alone)
+    # Past the window, whose first steps are computed at once and in float32.
+    long = [generate(reduced, [plan(1, 4, 90)])[0] for _ in range(2)]
+    assert torch.equal(*long) and long[0].shape == (3, 90)

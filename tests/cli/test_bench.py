@@ -1,0 +1,49 @@
+"""`soundgen bench`: every figure measured, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunSoundgen
+from tests.fixtures_model import make_tiny_model
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny").path
+
+
+@pytest.mark.parametrize("shown_as", ["table", "json"])
+def test_figures_are_of_this_machine(
+    soundgen: RunSoundgen, tiny_model: Path, shown_as: str
+) -> None:
+    arguments = ["--model", tiny_model, "--threads", "1", "--device", "cpu"]
+    result = soundgen("bench", *arguments, *(["--json"] if shown_as == "json" else []))
+    assert result.returncode == 0, result.stderr
+    if shown_as == "table":
+        names = [line.split("  ")[0] for line in result.stdout.splitlines()]
+        assert names[-4:] == [
+            "language model, 1 sound", "language model, 16 sounds", "codec, encode",
+            "codec, decode",
+        ]  # fmt: skip
+        assert "1 threads" in result.stdout and "of the bandwidth limit" in result.stdout
+        return
+    report = json.loads(result.stdout)
+    assert report["threads"] == 1 and report["device"] == "cpu"
+    assert report["precision"] == "float32" and report["model"] == tiny_model.name
+    figures = {name: value for name, value in report.items() if name.endswith(("_s", "_x"))}
+    assert len(figures) >= 8 and all(value > 0 for value in figures.values())
+    # No more than the machine allows.
+    assert 0 < report["lm_bandwidth_share"] < 1.5 and 0 < report["lm_batch_product_share"] < 1.5
+
+
+def test_what_cannot_be_measured_says_why(soundgen: RunSoundgen, tmp_path: Path) -> None:
+    missing = soundgen("bench", "--model", "none")
+    assert missing.returncode == 4 and missing.stderr.startswith("error: none: no such model")
+    device = soundgen("bench", "--device", "cuda", "--json")
+    if device.returncode:
+        assert device.returncode == 6 and json.loads(device.stdout)["error"]["exit_code"] == 6
+    assert soundgen("bench", "--precision", "int4").returncode == 2
