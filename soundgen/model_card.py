@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 CARD_FILE = "README.md"
 LIBRARY = "soundgen"
@@ -79,7 +80,7 @@ def complete_card(text: str, *, license_name: str, makes_sounds: bool) -> str:
         card = ModelCard(text, ignore_metadata_errors=True)
     except YAMLError as error:
         raise ValueError(f"not YAML: {error}") from error
-    data = card.data
+    data: Any = card.data  # its attributes are the YAML's keys
     data.license = data.license or license_name
     data.library_name = data.library_name or LIBRARY
     data.pipeline_tag = data.pipeline_tag or _task(makes_sounds)
