@@ -186,17 +186,16 @@ def test_work_goes_on_where_there_was_no_room(disk: Disk, stock: Path, what: str
     assert files_below(out) == files_below(whole)
 
 
-STEPS = 200
+STEPS = 60
 TRAIN = (
-    f"train lm -q --recipe tiny --data cache --codec model --out OUT --device cpu --set "
+    f"train lm -q --recipe tiny --data whole-tokenize --codec model --out OUT --device cpu --set "
     f"training.steps={STEPS} --set training.checkpoint_every=10 --set training.log_every=5"
 )
 
 
 def test_a_checkpoint_without_room_leaves_the_last_one(disk: Disk, stock: Path) -> None:
     if not (stock / "whole-run").exists():
-        tokenized = run(disk, stock, WORK["tokenize"][0], stock / "cache")
-        assert tokenized.returncode == 0, tokenized.stderr
+        tokenize_if_missing(disk, stock)
         assert run(disk, stock, TRAIN, stock / "whole-run").returncode == 0
     out = disk.path / "run"
     process = subprocess.Popen(
@@ -226,14 +225,19 @@ def test_too_little_room_is_said_before_a_training_starts(stock: Path, tmp_path:
     try:
         small.shrink(100_000)
         out = small.path / "run"
-        if not (stock / "cache").exists():
-            assert run(small, stock, WORK["tokenize"][0], stock / "cache").returncode == 0
+        tokenize_if_missing(small, stock)
         done = run(small, stock, TRAIN, out)
     finally:
         small.unmount()
     assert done.returncode == 5, done.stderr
     (error, _) = said(done.stderr)
     assert error.startswith(f"error: {out}: needs ") and error.endswith(" MB are free")
+
+
+def tokenize_if_missing(disk: Disk, stock: Path) -> None:
+    if not (stock / "whole-tokenize").exists():
+        done = run(disk, stock, WORK["tokenize"][0], stock / "whole-tokenize")
+        assert done.returncode == 0, done.stderr
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
