@@ -8,11 +8,13 @@ Only named files travel, none of which can run code. The token is read from the 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -137,7 +139,6 @@ def send(
         InputError: The hub does not accept the model card.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-    from huggingface_hub.utils import filter_repo_objects
 
     token = os.environ.get(_TOKEN)
     if not token:
@@ -149,8 +150,11 @@ def send(
     with _quiet(), _failures(name, OutputError):
         api.create_repo(name.repo, private=private, exist_ok=True)
         there = api.list_repo_files(name.repo, revision=name.revision)
-        gone = [path for path in filter_repo_objects(there, allow_patterns=list(replaced))
-                if path not in files]  # fmt: skip
+        gone = [
+            path
+            for path in there
+            if path not in files and any(fnmatch(path, pattern) for pattern in replaced)
+        ]
         done = api.create_commit(
             name.repo,
             operations=[
@@ -171,21 +175,21 @@ def _source(value: Path | bytes) -> str | bytes:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the hub's bars off a stderr that is no terminal, and its remarks off any."""
-    from huggingface_hub.utils import (
+    from huggingface_hub.utils import logging as hub_logging
+    from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,
-        logging,
     )
 
-    verbosity, had_bars = logging.get_verbosity(), not are_progress_bars_disabled()
-    logging.set_verbosity_error()
+    verbosity, had_bars = hub_logging.get_verbosity(), not are_progress_bars_disabled()
+    hub_logging.set_verbosity(logging.ERROR)
     if had_bars and not sys.stderr.isatty():
         disable_progress_bars()
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(verbosity)
         if had_bars and not sys.stderr.isatty():
             enable_progress_bars()
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
 
 CARD_FILE = "README.md"
 LIBRARY = "soundgen"
@@ -80,7 +83,7 @@ def complete_card(text: str, *, license_name: str, makes_sounds: bool) -> str:
         card = ModelCard(text, ignore_metadata_errors=True)
     except YAMLError as error:
         raise ValueError(f"not YAML: {error}") from error
-    data: Any = card.data  # its attributes are the YAML's keys
+    data = cast("ModelCardData", card.data)
     data.license = data.license or license_name
     data.library_name = data.library_name or LIBRARY
     data.pipeline_tag = data.pipeline_tag or _task(makes_sounds)

@@ -12,9 +12,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from soundgen.data.manifest import read_manifest
+from soundgen.data.manifest import Clip, read_manifest, write_manifest
 from soundgen.evaluation.classifier import ClassifierConfig, SoundClassifier, save_classifier
 from tests.conftest import REPOSITORY
 from tests.fixtures_model import make_tiny_model
@@ -81,6 +82,18 @@ def test_a_tone_has_a_pitch_and_noise_has_none(measures: ModuleType) -> None:
     assert measures.pitched_share(np.zeros(100, np.float32), 16_000) is None
 
 
+def _write_rain(folder: Path) -> None:
+    clips = []
+    for number, seconds in enumerate((10.1, 2.0)):
+        noise = np.random.default_rng(number).uniform(-0.1, 0.1, round(seconds * 16_000))
+        soundfile.write(folder / f"{number}.wav", noise, 16_000, subtype="PCM_16")
+        clips.append(
+            Clip(path=f"{number}.wav", captions=("rain",), tags=(), category="rain",
+                 duration=seconds, split="test", recording=str(number), sha1_pcm16="0" * 40)
+        )  # fmt: skip
+    write_manifest(folder, clips)
+
+
 def test_a_row_runs_alone_and_is_written(
     benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,10 +104,18 @@ def test_a_row_runs_alone_and_is_written(
     )
     save_classifier(SoundClassifier(config), tmp_path / "c.safetensors")
     given = ("--model", model, "--data", tmp_path, "--classifier", tmp_path / "c.safetensors")
-    asked = (*given, "--out", tmp_path / "out", "--rows", "rain", "--threads", "1", "--json")
+    _write_rain(tmp_path)
+    asked = [*given, "--out", tmp_path / "out", "--rows", "rain", "--threads", "1", "--json"]
+    assert benchmark.main([str(one) for one in asked]) == 2
+    assert "the row rain needs --short-classifier" in capsys.readouterr().err
+    asked += ["--short-classifier", tmp_path / "c.safetensors"]
     assert benchmark.main([str(one) for one in asked]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     heard = row["details"]["heard"]
+    # 10.1 s of a real clip are four quarters; what one of 2 s holds is none.
+    assert {split: sum(names.values()) for split, names in row["details"]["real"].items()} == {
+        "test": 4
+    }
     assert len(heard) == 10 and all(len(quarters) == 4 for quarters in heard.values())
     assert row["value"] == sum(set(quarters) == {"rain"} for quarters in heard.values()) / 10
     assert row["verdict"] == ("floor" if row["value"] >= 0.8 else "missed")

@@ -49,7 +49,7 @@ def test_import_contracts_are_the_ones_we_promise() -> None:
         "evaluation",
         "codec | lm | text | data",
         "training | nn | audio | checkpoint",
-        "config | progress | files",
+        "config | progress | files | hub | model_card",
         "errors",
     ]
     assert not any("ignore_imports" in contract for contract in settings["contracts"])

@@ -101,5 +101,7 @@ def test_the_hub_offline_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(CheckpointError, match="cannot be fetched"):
+    with pytest.raises(
+        CheckpointError, match="not in the cache, and HF_HUB_OFFLINE keeps the hub away"
+    ):
         resolve_model("hf:someone/something-that-is-nowhere")
