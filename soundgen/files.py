@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import resource
 import secrets
 import shutil
@@ -20,6 +21,8 @@ from typing import Any
 from soundgen.errors import DiskFullError, OutputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
+"""In the words of libraries in Rust, such as safetensors, which asks for all the room at first."""
 # Libraries that write in blocks give up with less than one left.
 _BLOCK_BYTES = 1 << 16
 
@@ -91,6 +94,8 @@ def write_failure(path: Path, error: Exception, partial: Path | None = None) -> 
         partial: What was being written, still there.
     """
     number = error.errno if isinstance(error, OSError) else None
+    if number is None and (said := _RUST_ERROR.search(str(error))):
+        number = int(said[1])
     if number is None:
         number = _shortage(partial or path)
     reason = os.strerror(number) if number else str(error).splitlines()[0]

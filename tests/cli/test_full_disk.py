@@ -131,9 +131,12 @@ def run(disk: Disk, stock: Path, arguments: str, out: Path) -> subprocess.Comple
 def assert_one_line(disk: Disk, done: subprocess.CompletedProcess[str]) -> None:
     """Check what a command that found no room says."""
     assert done.returncode == 5, done.stderr
-    lines = [line for line in said(done.stderr) if not line.startswith("seed ")]
-    assert lines[0].startswith("error: ") and f"({REASONS[disk.kind]})" in lines[0]
-    assert len(lines) == 2 and lines[1].startswith("hint: make room")
+    *before, error, hint = said(done.stderr)
+    assert error.startswith("error: ") and f"({REASONS[disk.kind]})" in error
+    assert hint.startswith("hint: make room")
+    # Sounds that were made before are told of, and no other failure.
+    assert "Traceback" not in done.stderr
+    assert not any(line.startswith(("error: ", "hint: ")) for line in before)
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

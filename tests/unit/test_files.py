@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from soundgen import files
-from soundgen.errors import OutputError
-from soundgen.files import atomic_path, check_space
+from soundgen.errors import DiskFullError, OutputError
+from soundgen.files import atomic_path, check_space, write_failure
 
 WATCHED = {files.__file__, contextlib.__file__, __file__}
 
@@ -112,3 +112,17 @@ def test_too_little_room_is_said_in_megabytes(tmp_path: Path) -> None:
     check_space(tmp_path, 0)
     with pytest.raises(OutputError, match=r"needs 1,000,000,000,000 MB, and [\d,]+ MB are free"):
         check_space(tmp_path, 10**18)
+
+
+def test_a_full_disk_is_recognised_in_the_words_of_any_library(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for error in (
+        OSError(28, "No space left on device"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ):
+        found = write_failure(path, error)
+        assert isinstance(found, DiskFullError)
+        assert found.message == f"{path}: cannot be written (No space left on device)"
+    other = write_failure(path, RuntimeError("no.\nmore"))
+    assert not isinstance(other, DiskFullError)
+    assert other.message == f"{path}: cannot be written (no)"
