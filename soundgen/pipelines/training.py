@@ -35,7 +35,7 @@ from soundgen.training.distributed import (
 )
 from soundgen.training.ema import WeightAverage
 from soundgen.training.interrupt import deferred_interrupts
-from soundgen.training.launch import num_processes
+from soundgen.training.launch import is_main, num_processes
 from soundgen.training.run import RunFolder
 from soundgen.training.schedule import learning_rate_factor, run_share
 from soundgen.training.sharding import gathered, load_optimiser, scattered, whole
@@ -249,7 +249,10 @@ def run_steps(
         max_time_s: End the run after so many seconds, over all the times it was started.
         progress: Listens.
     """
-    check_space(folder.path, disk_bytes(run) // (2 if folder.state_path.exists() else 1))
+    num_bytes = disk_bytes(run)  # every process: a model that is split is put together for it
+    if is_main():
+        # To the others the folder may not be there yet.
+        check_space(folder.path, num_bytes // (2 if folder.state_path.exists() else 1))
     progress.start(what, config.steps)
     progress.advance(run.step)
     measured: dict[str, float] = {}
@@ -329,7 +332,11 @@ def roll_back(
 
 def is_sound(run: TrainingRun) -> bool:
     """Tell whether what moves is finite and can be saved; a skipped step may leave it so."""
-    return not run.guard.in_a_row or _is_finite(run.state_dict())
+    if not run.guard.in_a_row:
+        return True
+    # The main process alone holds the whole of a model that is split; all must say the same.
+    (damaged,) = largest_of_all([float(not _is_finite(run.state_dict()))])
+    return not damaged
 
 
 def check_end(run: TrainingRun) -> None:
