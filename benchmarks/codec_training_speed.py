@@ -41,7 +41,7 @@ from soundgen.pipelines.recipes import load_recipe
 data, name, steps, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 torch.set_num_threads(threads)
 recipe = load_recipe("codec", name)
-recipe = replace(recipe, training=replace(recipe.training, component_batches=8, kmeans_batches=14))
+recipe = replace(recipe, training=replace(recipe.training, component_batches=8, kmeans_batches=2))
 size = recipe.training.batch_size
 clips = [clip for clip in read_manifest(data) if clip.split == "train"]
 sampler = SegmentSampler(data, clips, recipe.segments, sample_rate=recipe.codec.sample_rate,
