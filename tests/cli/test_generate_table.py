@@ -72,7 +72,7 @@ def test_a_table_makes_what_its_rows_say(
         np.testing.assert_array_equal(first, second)
 
 
-def test_one_failed_row_does_not_stop_the_rest(model: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_a_batch_that_goes_on_when_there_is_room(model: Path, tmp_path: Path) -> None:
     durations = {"a": 0.1, "b": 2.0, "c": 0.1}
     table = [{"prompt": prompt, "duration": told} for prompt, told in durations.items()]
     command = ["generate", "--prompts", "-", "-o", "out/", "--seed", "1", "--model", str(model)]
@@ -90,22 +90,20 @@ def test_one_failed_row_does_not_stop_the_rest(model: Path, tmp_path: Path) -> N
         )
 
     failed = run("--json")
-    assert failed.returncode == 3
-    rows = [json.loads(line) for line in failed.stdout.splitlines()]
-    assert [row["output"] for row in rows] == ["out/a_1.wav", "out/b_2.wav", "out/c_3.wav"]
-    assert (rows[1]["row"], rows[1]["prompt"], rows[1]["seed"]) == (2, "b", 2)
-    assert rows[1]["error"]["exit_code"] == 5
-    assert rows[1]["error"]["message"].startswith("out/b_2.wav: cannot be written")
-    assert all("error" not in row and not row["skipped"] for row in (rows[0], rows[2]))
-    # The journal stays as well: the batch is not done.
+    assert failed.returncode == 5
+    first, last = [json.loads(line) for line in failed.stdout.splitlines()]
+    assert (first["output"], first["skipped"]) == ("out/a_1.wav", False)
+    assert last["error"]["message"].startswith("out/b_2.wav: cannot be written")
+    assert "1 of 3 sounds are made" in failed.stderr
+    # The journal stays: the batch is not done.
     made = sorted(path.name for path in (tmp_path / "out").iterdir() if path.suffix == ".wav")
-    assert made == ["a_1.wav", "c_3.wav"]
+    assert made == ["a_1.wav"]
     # Once there is room, what is missing is made.
     table[1]["duration"] = 0.2
     done = run()
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("made already") == 2
-    assert done.stdout.splitlines()[-1] == "out/b_2.wav"
+    assert done.stderr.count("made already") == 1
+    assert done.stdout.splitlines() == ["out/a_1.wav", "out/b_2.wav", "out/c_3.wav"]
 
 
 def test_what_one_row_cannot_have_stops_all_before_the_start(

@@ -50,7 +50,7 @@ def test_a_terminal_shows_a_bar_and_keeps_whole_lines(
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "\r", plain)
     drawn = [line for line in re.split(r"[\r\n]+", plain) if line.startswith("generate rain")]
     assert drawn and max(map(len, drawn)) <= columns
-    counted = [re.search(r" (\d+)/1003 +(\S*) +\d:\d\d:\d\d", line) for line in drawn]
+    counted = [re.search(r" (\d+)/1024 +(\S*) +\d:\d\d:\d\d", line) for line in drawn]
     assert any(counted) and any(found and found[2].endswith("/s") for found in counted)
     assert ("\x1b[3" in shown.written) == color
 
