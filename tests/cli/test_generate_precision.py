@@ -1,4 +1,4 @@
-"""`generate --precision`: said in the tags, part of what a sound is, refused where there is none."""
+"""`generate --precision`: in the tags, part of what a sound is, refused where there is none."""
 
 from __future__ import annotations
 
