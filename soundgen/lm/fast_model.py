@@ -175,7 +175,7 @@ class FastModel:
             qkv = layer.qkv(norm(x, (dim,), *layer.norms[0], _NORM_EPS))
             pairs = qkv.view(rows, 3, heads, head_dim // 2, 2)
             torch.view_as_complex(pairs).mul_(turn)
-            q, new = qkv.view(rows, 3, heads, head_dim).split((1, 2), dim=1)
+            q, new = qkv.view(rows, 3, heads, head_dim).split_with_sizes((1, 2), dim=1)
             slots[index].copy_(new)
             y = attend(q.transpose(1, 2), seen[2 * index], seen[2 * index + 1])
             x = layer.out(y.reshape(rows, dim), added_to=x)
