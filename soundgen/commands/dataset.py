@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from soundgen.commands._completion import model_names
+from soundgen.commands._dataset_reports import print_shares, show_made, show_prepared
 from soundgen.commands._shard import parse_shard
 from soundgen.commands._terminal import (
     DeviceOption,
@@ -24,15 +25,7 @@ from soundgen.commands._terminal import (
 )
 from soundgen.errors import ExitCode, Terminated, UsageError
 
-if TYPE_CHECKING:
-    from soundgen.pipelines.dataset import Share
-    from soundgen.pipelines.prepare import PrepareReport
-    from soundgen.pipelines.synth import SynthReport
-
 app = typer.Typer(no_args_is_help=True, help="Prepare, tokenize and check training data.")
-
-# Rejected files named on stderr; the rest are in the list that is written.
-_SHOWN_REJECTS = 20
 
 DataArgument = Annotated[
     Path, typer.Argument(metavar="DATA", help="Folder that holds a manifest.jsonl.")
@@ -115,7 +108,7 @@ def prepare(
     if json:
         print_json(report)
     else:
-        _show_prepared(report, shard, quiet=quiet)
+        show_prepared(report, shard, quiet=quiet)
     if strict and report.num_rejected:
         note(f"error: --strict, and rejected: {report.num_rejected}", quiet=json)
         raise typer.Exit(ExitCode.INPUT)
@@ -180,7 +173,7 @@ def synth(
     if json:
         print_json(report)
     else:
-        _show_made(report, shard, quiet=quiet)
+        show_made(report, shard, quiet=quiet)
 
 
 @app.command()
@@ -339,7 +332,7 @@ def stats(
         ("category", found.categories),
     ):
         print_line("")
-        _print_shares(title, shares)
+        print_shares(title, shares)
 
 
 @app.command()
@@ -390,7 +383,7 @@ def licenses(
     if json:
         print_json(found)
         return
-    _print_shares("licence", found.licenses)
+    print_shares("licence", found.licenses)
     for name in found.licenses:
         print_line("")
         print_line(name)
@@ -409,53 +402,3 @@ def _saying_how_to_go_on() -> Iterator[None]:
     except (KeyboardInterrupt, Terminated):
         note("stopped; the same command goes on from here")
         raise
-
-
-def _show_prepared(report: PrepareReport, shard: str | None, *, quiet: bool) -> None:
-    if not report.finished:
-        note(
-            f"shard {shard} of {report.num_files} files is done; the last shard to end writes the "
-            "manifest",
-            quiet=quiet,
-        )
-        print_line(str(report.data))
-        return
-    for item in report.rejected[:_SHOWN_REJECTS]:
-        note(f"rejected {item.path}: {item.reason}", quiet=quiet)
-    left = report.num_rejected - _SHOWN_REJECTS
-    if left > 0:
-        note(f"... and {left} more, see {report.data / 'rejected.jsonl'}", quiet=quiet)
-    splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
-    note(
-        f"{report.num_clips} clips ({splits}), {report.hours:.2f} h, {report.num_recordings} "
-        f"recordings; {report.num_rejected} rejected",
-        quiet=quiet,
-    )
-    print_line(str(report.data))
-
-
-def _show_made(report: SynthReport, shard: str | None, *, quiet: bool) -> None:
-    if not report.finished:
-        note(
-            f"shard {shard} is done, {report.num_made} made now; the last shard to end writes the "
-            "manifest",
-            quiet=quiet,
-        )
-        print_line(str(report.data))
-        return
-    splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
-    note(
-        f"{report.num_clips} clips ({splits}), {report.hours:.2f} h, {len(report.kinds)} kinds; "
-        f"{report.num_made} made now",
-        quiet=quiet,
-    )
-    print_line(str(report.data))
-
-
-def _print_shares(title: str, shares: Mapping[str, Share]) -> None:
-    width = max([len(title), *map(len, shares)])
-    print_line(f"{title:<{width}}  {'clips':>7}  {'hours':>8}  {'recordings':>10}")
-    for name, share in shares.items():
-        print_line(
-            f"{name:<{width}}  {share.clips:>7}  {share.hours:>8.3f}  {share.recordings:>10}"
-        )

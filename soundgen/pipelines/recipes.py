@@ -15,6 +15,13 @@ from soundgen.data.segments_config import SegmentConfig
 from soundgen.errors import ConfigError
 from soundgen.evaluation.matcher_config import MatcherConfig
 from soundgen.lm.config import LMConfig
+from soundgen.pipelines.recipe_checks import (
+    check_betas,
+    check_counts,
+    check_not_negative,
+    check_share,
+    check_windows,
+)
 from soundgen.text.config import TextEncoderConfig
 
 RecipeKind = Literal["codec", "lm", "matcher"]
@@ -38,8 +45,8 @@ class OptimiserConfig:
         """Refuse rates that cannot work."""
         if not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate must be in (0, 1), got {self.learning_rate}")
-        _check_betas(self.betas)
-        _check_share(self, "decay_start", "final_factor", "weight_decay")
+        check_betas(self.betas)
+        check_share(self, "decay_start", "final_factor", "weight_decay")
         if not 0 < self.max_grad_norm:
             raise ValueError(f"max_grad_norm must be above 0, got {self.max_grad_norm}")
 
@@ -67,8 +74,8 @@ class CodecLossConfig:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.time + self.mel <= 0:
             raise ValueError("time and mel must not both be 0")
-        _check_windows("mel_windows", self.mel_windows)
-        _check_windows("magnitude_windows", self.magnitude_windows)
+        check_windows("mel_windows", self.mel_windows)
+        check_windows("magnitude_windows", self.magnitude_windows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,10 +95,10 @@ class DiscriminatorConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built or trained."""
-        _check_windows("windows", self.windows)
-        _check_betas(self.betas)
-        _check_share(self, "start", "update_probability", "learning_rate")
-        _check_counts(self, "num_filters", "batch_size")
+        check_windows("windows", self.windows)
+        check_betas(self.betas)
+        check_share(self, "start", "update_probability", "learning_rate")
+        check_counts(self, "num_filters", "batch_size")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,13 +134,13 @@ class CodecTrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse counts below one and shares that are none."""
-        _check_counts(
+        check_counts(
             self,
             *("steps", "batch_size", "accumulate", "kmeans_batches", "component_batches"),
             *("log_every", "checkpoint_every"),
         )
-        _check_share(self, "ema_decay", "quantizer_start")
-        _check_not_negative(self, "keep_checkpoints")
+        check_share(self, "ema_decay", "quantizer_start")
+        check_not_negative(self, "keep_checkpoints")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
 
@@ -155,8 +162,8 @@ class EntropyTrainingConfig:
         """Refuse what cannot be trained."""
         if not 0 <= self.seconds < float("inf"):
             raise ValueError(f"seconds must be 0 or more, got {self.seconds}")
-        _check_counts(self, "steps", "batch_size", "context_frames", "hidden_size")
-        _check_share(self, "learning_rate")
+        check_counts(self, "steps", "batch_size", "context_frames", "hidden_size")
+        check_share(self, "learning_rate")
         if self.context_frames > 64 or self.hidden_size > 512:
             raise ValueError("context_frames must be at most 64, hidden_size at most 512")
 
@@ -238,14 +245,14 @@ class LMTrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse counts below one and shares that are none."""
-        _check_counts(
+        check_counts(
             self,
             *("steps", "batch_frames", "accumulate"),
             *("log_every", "checkpoint_every", "valid_batches"),
         )
-        _check_share(self, "ema_decay", "condition_dropout", "duration_dropout", "label_smoothing")
-        _check_share(self, "swapped_beginnings", "anchored_windows")
-        _check_not_negative(self, "patience", "keep_checkpoints")
+        check_share(self, "ema_decay", "condition_dropout", "duration_dropout", "label_smoothing")
+        check_share(self, "swapped_beginnings", "anchored_windows")
+        check_not_negative(self, "patience", "keep_checkpoints")
         if not 0 <= self.input_noise <= 0.5:
             raise ValueError(f"input_noise must be in [0, 0.5], got {self.input_noise}")
         if not 0 <= self.token_dropout <= 0.5:
@@ -309,9 +316,9 @@ class MatcherTrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse counts below one and shares that are none."""
-        _check_counts(self, "steps", "log_every", "checkpoint_every")
-        _check_share(self, "ema_decay", "category_caption", "category_power", "category_bonus")
-        _check_not_negative(self, "patience")
+        check_counts(self, "steps", "log_every", "checkpoint_every")
+        check_share(self, "ema_decay", "category_caption", "category_power", "category_bonus")
+        check_not_negative(self, "patience")
         if self.batch_size < 2:
             raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
         if self.seed < 0:
@@ -338,34 +345,6 @@ def what_shapes(recipe: CodecRecipe | LMRecipe | MatcherRecipe) -> dict[str, Any
     for name in ("patience", "keep_checkpoints"):
         plain["training"].pop(name, None)
     return plain
-
-
-def _check_counts(config: object, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
-
-
-def _check_not_negative(config: object, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 0:
-            raise ValueError(f"{name} must be 0 or more, got {getattr(config, name)}")
-
-
-def _check_share(config: object, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(config, name) <= 1:
-            raise ValueError(f"{name} must be in [0, 1], got {getattr(config, name)}")
-
-
-def _check_betas(betas: tuple[float, ...]) -> None:
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f"betas must be two numbers in [0, 1), got {betas}")
-
-
-def _check_windows(name: str, windows: tuple[int, ...]) -> None:
-    if not windows or any(window < 16 or window % 4 for window in windows):
-        raise ValueError(f"{name} must be multiples of 4 from 16 on, got {windows}")
 
 
 class RecipeEntry(NamedTuple):

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,22 +13,22 @@ from torch import Tensor
 from soundgen.checkpoint import resolve_model, save_model_folder
 from soundgen.config import from_dict, to_dict
 from soundgen.data.tokens import TokenBatch, TokenCache, TokenSampler, TokenSamplerConfig
-from soundgen.errors import CheckpointError, ConfigError
+from soundgen.errors import CheckpointError
 from soundgen.lm.config import LMConfig
 from soundgen.lm.model import LanguageModel
 from soundgen.pipelines.dry_run import try_steps
+from soundgen.pipelines.lm_codec import ReleasedCodec, check_fit, first_codebooks, read_codec
 from soundgen.pipelines.lm_examples import augmented, example_losses, make_example
+from soundgen.pipelines.optimisers import make_adamw, set_learning_rate
 from soundgen.pipelines.recipes import LMRecipe
 from soundgen.pipelines.training import (
     BestRun,
     TrainReport,
     disk_bytes,
     has_stalled,
-    make_adamw,
     recipe_identity,
     restore,
     run_steps,
-    set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
 from soundgen.training.device import resolve_device
@@ -97,8 +96,8 @@ def train_lm(
     progress = progress or SilentProgress()
     torch_device = join_processes(resolve_device(device))
     cache = TokenCache(data)
-    released = _read_codec(codec, cache.info.text_encoder["sha256"])
-    _check_fit(recipe, cache, released)
+    released = read_codec(codec, cache.info.text_encoder["sha256"])
+    check_fit(recipe, cache, released)
     if init is not None and "lm" in (licenses := resolve_model(init).licenses):
         released.others["licenses"]["lm"] = licenses["lm"]
     run = _new_run(recipe, torch_device, init, cache, released)
@@ -139,79 +138,12 @@ def _described(cache: TokenCache, split: str) -> str:
     return f"{len(clips):,} clips, {clips.durations_s.sum() / 3600:.2f} h"
 
 
-class _ReleasedCodec(NamedTuple):
-    """A codec as it was when the training began, whatever happens to its folder meanwhile."""
-
-    path: Path
-    digest: str
-    config: dict[str, Any]
-    training: dict[str, Any]
-    parts: dict[str, dict[str, Tensor]]
-    """Weights of the codec, and of the model's entropy model and matcher where it has them."""
-    others: dict[str, Any]
-    """The sections that go with the latter two, under their names, and others' licences."""
-
-
-def _read_codec(codec: str, encoder_digest: str) -> _ReleasedCodec:
-    folder = resolve_model(codec)
-    folder.verify()
-    names = [part for part in ("codec", "entropy", "matcher") if folder.has(part)]
-    # A matcher belongs to a text encoder; under another one it would be refused.
-    if "matcher" in names:
-        if folder.section("matcher").get("text_encoder_sha256") != encoder_digest:
-            names.remove("matcher")
-    # Cloned: the file stays mapped otherwise, and may be replaced while we train.
-    parts = {
-        part: {name: value.clone() for name, value in folder.tensors(part).items()}
-        for part in names
-    }
-    return _ReleasedCodec(
-        folder.path,
-        folder.codec_digest,
-        folder.section("codec"),
-        dict(folder.config.get("training", {})),
-        parts,
-        {part: folder.section(part) for part in parts if part != "codec"}
-        | {"licenses": {part: name for part, name in folder.licenses.items() if part in parts}},
-    )
-
-
-def _check_fit(recipe: LMRecipe, cache: TokenCache, codec: _ReleasedCodec) -> None:
-    if cache.info.codec_digest != codec.digest:
-        raise CheckpointError(
-            f"{cache.path}: its codes come from another codec than {codec.path}",
-            hint=f"tokenize again with --model {codec.path}",
-        )
-    for name, ours in to_dict(recipe.text_encoder).items():
-        theirs = cache.info.text_encoder[name]
-        if ours != theirs:
-            raise ConfigError(
-                f"text_encoder.{name} is {ours}, but {cache.path} has {theirs}",
-                hint=f"use --set text_encoder.{name}={theirs}",
-            )
-    config = recipe.lm
-    for name, ours, theirs in (
-        ("codebook_size", config.codebook_size, cache.info.codebook_size),
-        ("frame_rate", config.frame_rate, cache.info.frame_rate),
-        ("text_dim", config.text_dim, cache.info.text_encoder["dim"]),
-    ):
-        if ours != theirs:
-            raise ConfigError(
-                f"lm.{name} is {ours}, but {cache.path} has {theirs}",
-                hint=f"use --set lm.{name}={theirs}",
-            )
-    if config.n_q > cache.info.n_q:
-        raise ConfigError(f"lm.n_q is {config.n_q}, but {cache.path} has {cache.info.n_q}")
-    if not cache.split("train"):
-        raise CheckpointError(f"{cache.path}: holds no clip of the train split")
-
-
 def _new_run(
     recipe: LMRecipe,
     device: torch.device,
     init: str | None,
     cache: TokenCache,
-    codec: _ReleasedCodec,
+    codec: ReleasedCodec,
 ) -> LMRun:
     seed_step(recipe.training.seed, INITIAL)
     model = LanguageModel(recipe.lm).to(device)
@@ -227,7 +159,7 @@ def _new_run(
             )
         model.load_state_dict(folder.tensors("lm"))
     elif recipe.training.codebook_start:
-        model.start_from_codebooks(_codebooks(codec, recipe.lm.n_q).to(device))
+        model.start_from_codebooks(first_codebooks(codec, recipe.lm.n_q).to(device))
     share_weights(model)
     sharded = recipe.training.sharded and num_processes() > 1
     if sharded:
@@ -254,13 +186,6 @@ def _batches(run: LMRun, sampler: TokenSampler, step: int) -> list[TokenBatch]:
     return [sampler.batch(step, part, parts.total) for part in parts.mine]
 
 
-def _codebooks(codec: _ReleasedCodec, n_q: int) -> Tensor:
-    """Return the entries of the first codebooks, float32 `[n_q, V, D]`."""
-    weights = codec.parts["codec"]
-    sums = weights["quantizer.embedding_sum"][:n_q].float()
-    return sums / weights["quantizer.usage"][:n_q, :, None].float().clamp(min=1e-5)
-
-
 def _sampler(recipe: LMRecipe, cache: TokenCache, split: str, seed: int) -> TokenSampler:
     training = recipe.training
     config = TokenSamplerConfig(
@@ -279,7 +204,7 @@ def _loop(
     run: LMRun,
     folder: RunFolder,
     cache: TokenCache,
-    codec: _ReleasedCodec,
+    codec: ReleasedCodec,
     sampler: TokenSampler,
     max_time_s: float | None,
     progress: Progress,
@@ -397,7 +322,7 @@ def _checkpoint(
     run: LMRun,
     folder: RunFolder,
     cache: TokenCache,
-    codec: _ReleasedCodec,
+    codec: ReleasedCodec,
     valid: list[TokenBatch],
     progress: Progress,
 ) -> dict[str, float]:
@@ -417,7 +342,7 @@ def _checkpoint(
     return measured
 
 
-def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: _ReleasedCodec) -> None:
+def _save(run: LMRun, folder: RunFolder, cache: TokenCache, codec: ReleasedCodec) -> None:
     """Write the state to resume from, and the model folder with the best weights so far."""
     folder.save(run.state_dict())
     _save_model(run, folder.path, run.released, cache, codec)
@@ -428,7 +353,7 @@ def _save_model(
     path: Path,
     weights: dict[str, Tensor],
     cache: TokenCache,
-    codec: _ReleasedCodec,
+    codec: ReleasedCodec,
 ) -> None:
     weights = gathered(weights)
     if not is_main():

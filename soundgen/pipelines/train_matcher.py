@@ -30,15 +30,14 @@ from soundgen.evaluation.retrieval import MatchScores, score_matches
 from soundgen.files import folder_lock, sha256_of
 from soundgen.nn.int8 import pack_int8
 from soundgen.pipelines.model_parts import build_text_encoder
+from soundgen.pipelines.optimisers import make_adamw, set_learning_rate
 from soundgen.pipelines.recipes import MatcherRecipe, what_shapes
 from soundgen.pipelines.training import (
     BestRun,
     TrainReport,
     has_stalled,
-    make_adamw,
     restore,
     run_steps,
-    set_learning_rate,
 )
 from soundgen.progress import Progress, SilentProgress
 from soundgen.text.encoder import TextEncoder, load_text_encoder

@@ -1,4 +1,4 @@
-"""What the trainings share: the loop, the report, the optimiser, the guard of non-finite steps."""
+"""What the trainings share: the loop, the report, the guard of non-finite steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from soundgen.pipelines.recipes import (
     LMRecipe,
     LMTrainingConfig,
     MatcherTrainingConfig,
-    OptimiserConfig,
     what_shapes,
 )
 from soundgen.progress import Progress
@@ -37,7 +36,7 @@ from soundgen.training.ema import WeightAverage
 from soundgen.training.interrupt import deferred_interrupts
 from soundgen.training.launch import is_main, num_processes
 from soundgen.training.run import RunFolder
-from soundgen.training.schedule import learning_rate_factor, run_share
+from soundgen.training.schedule import run_share
 from soundgen.training.sharding import gathered, load_optimiser, scattered, whole
 
 Batch = TypeVar("Batch")
@@ -45,8 +44,6 @@ Batch = TypeVar("Batch")
 _MAX_SKIPPED_IN_A_ROW = 50
 _MAX_ROLLBACKS = 3
 _PARTS = "parts of a batch"
-_NOT_DECAYED = ("original0", "no_text", "no_duration", "scale")
-"""Weight norm's magnitudes and learned constants: matrices in shape only."""
 
 
 class NotFiniteError(ConfigError):
@@ -384,44 +381,6 @@ def _num_bytes(value: Any) -> int:
     if isinstance(value, Mapping):
         return sum(map(_num_bytes, value.values()))
     return sum(map(_num_bytes, value)) if isinstance(value, (list, tuple)) else 0
-
-
-def make_adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices and leaves biases, norms and scales alone."""
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        is_matrix = parameter.ndim > 1 and not name.endswith(_NOT_DECAYED)
-        (decayed if is_matrix else kept).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": kept, "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=(config.betas[0], config.betas[1]),
-        fused=True,
-    )
-
-
-def set_learning_rate(
-    optimiser: torch.optim.Optimizer,
-    config: OptimiserConfig,
-    share: float,
-    step: int,
-    *,
-    halvings: int = 0,
-) -> None:
-    """Set the rate that the schedule has at `share` of the run, halved so many times."""
-    factor = 0.5**halvings * learning_rate_factor(
-        share,
-        step,
-        warmup_steps=config.warmup_steps,
-        decay_start=config.decay_start,
-        final=config.final_factor,
-    )
-    for group in optimiser.param_groups:
-        group["lr"] = config.learning_rate * factor
 
 
 def recipe_identity(recipe: CodecRecipe | LMRecipe) -> dict[str, str]:

@@ -72,7 +72,9 @@ def test_a_table_makes_what_its_rows_say(
         np.testing.assert_array_equal(first, second)
 
 
-def test_a_full_disk_ends_a_batch_that_goes_on_when_there_is_room(model: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_a_batch_that_goes_on_when_there_is_room(
+    model: Path, tmp_path: Path
+) -> None:
     durations = {"a": 0.1, "b": 2.0, "c": 0.1}
     table = [{"prompt": prompt, "duration": told} for prompt, told in durations.items()]
     command = ["generate", "--prompts", "-", "-o", "out/", "--seed", "1", "--model", str(model)]

