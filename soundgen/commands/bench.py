@@ -47,10 +47,11 @@ def bench(
     if json:
         print_json(report)
     else:
-        print_table(_rows(report))
+        print_table(table_rows(report))
 
 
-def _rows(report: BenchReport) -> Iterator[tuple[str, Any]]:
+def table_rows(report: BenchReport) -> Iterator[tuple[str, Any]]:
+    """Yield the rows that show a report."""
     yield "model", f"{report.model}, weights of {report.precision}"
     yield "machine", f"{report.machine}, {report.device}, {report.threads} threads"
     yield "versions", f"soundgen {report.soundgen}, PyTorch {report.torch}"
