@@ -68,8 +68,10 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--quick", action="store_true", help="the cheap points only")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "cost-growth")
+    parser.add_argument("--note", default="", help="a sentence for the page")
     options = parser.parse_args()
     found = measure(options.threads, options.precision, quick=options.quick)
+    found["note"] = options.note
     text = json.dumps(found, indent=2) + "\n"
     options.out.with_suffix(".json").write_text(text, encoding="utf-8")
     options.out.with_suffix(".md").write_text(page(found), encoding="utf-8")
@@ -108,6 +110,7 @@ def page(found: Mapping[str, Any]) -> str:
         f"processor, weights of {found['precision']}, each point in a process of its own. Times "
         "are without loading; peak memory is the whole process's, of which PyTorch and the loaded "
         "model are the first point's.",
+        *(["", found["note"]] if found.get("note") else []),
         "",
         "![time and peak memory](cost-growth.png)",
         "",
