@@ -83,7 +83,7 @@ class Killer:
 
 
 @pytest.fixture(params=[3, pytest.param(20, marks=pytest.mark.slow)], ids="{} times".format)
-def killer(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Killer]:
+def killer(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Iterator[Killer]:
     """A killer of three moments that are always the same, or of twenty that never are."""
     drawn = os.environ.get("SOUNDGEN_KILL_SEED") or (
         secrets.randbelow(10**6) if request.param > 3 else 5
@@ -91,8 +91,9 @@ def killer(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -
     killer = Killer(request.param, int(drawn))
     yield killer
     if request.param > 3:
-        with capsys.disabled():
-            pass
+        with capfd.disabled():
+            print(f"\n{request.node.name}: {killer.num_killed} kills, seed {drawn}")
+            print(*(f"  {line}" for line in killer.log), sep="\n")
 
 
 def lines_of(*paths: Path) -> int:
