@@ -92,8 +92,8 @@ def killer(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) ->
     yield killer
     if request.param > 3:
         with capfd.disabled():
-            print(f"\n{request.node.name}: {killer.num_killed} kills, seed {drawn}")
-            print(*(f"  {line}" for line in killer.log), sep="\n")
+            head = f"\n{request.node.name}: {killer.num_killed} kills, seed {drawn}"
+            sys.stdout.write("\n  ".join([head, *killer.log]) + "\n")
 
 
 def lines_of(*paths: Path) -> int:
