@@ -47,7 +47,8 @@ class Result:
         minutes: Of all stages together.
         stopped: How many times a stage was broken off; what it took until then is not in `minutes`.
         num_sounds: Judged.
-        class_accuracy: Share heard as the prompt's category, a mean over prompts.
+        class_accuracy: Share heard as the prompt's category, of all sounds. (The report's own
+            figure leaves prompts out whose category has no test clip to compare with.)
         chance: Of hearing the right one of the classes.
         round_trip_accuracy: The same of held-out clips, encoded and decoded.
         real_accuracy: The same of held-out clips.
@@ -151,7 +152,7 @@ def read_result(run: Path, name: str) -> Result:
             minutes=minutes,
             stopped=stopped,
             num_sounds=sum(sum(row) for row in confusion["counts"]) if confusion else 0,
-            class_accuracy=generated["class_accuracy"],
+            class_accuracy=_accuracy(confusion["counts"]) if confusion else None,
             chance=1 / len(confusion["classes"]) if confusion else None,
             round_trip_accuracy=sources["codec round trip"]["class_accuracy"],
             real_accuracy=sources["real clips"]["class_accuracy"],
@@ -222,6 +223,10 @@ def _processor() -> dict[str, str]:
         return {}
     pairs = (line.partition(":") for line in text.splitlines())
     return {name.strip(): value for name, _, value in pairs}
+
+
+def _accuracy(counts: Sequence[Sequence[int]]) -> float:
+    return sum(row[place] for place, row in enumerate(counts)) / sum(map(sum, counts))
 
 
 def _share(value: float | None) -> str:

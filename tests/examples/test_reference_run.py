@@ -71,7 +71,7 @@ def write_run(folder: Path, times: str) -> None:
 
     report = {
         "sources": [
-            source("generated", 0.75),
+            source("generated", 0.5),  # of the prompts that have test clips to compare with
             source("codec round trip", 0.9),
             source("real clips", 1.0),
         ],
