@@ -72,6 +72,24 @@ def test_a_table_makes_what_its_rows_say(
         np.testing.assert_array_equal(first, second)
 
 
+def test_one_failed_row_does_not_stop_the_rest(
+    soundgen: RunSoundgen, model: Path, tmp_path: Path
+) -> None:
+    # Nobody can make a file there, and nobody sees that before.
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "proc").symlink_to("/proc")
+    names = ("a.wav", "proc/b.wav", "c.wav")
+    (tmp_path / "t.csv").write_text("prompt,output\n" + "".join(f"hum,{n}\n" for n in names))
+    options = ("--prompts", "t.csv", "-d", "0.2", "--seed", "1", "--model", model, "-o", "out/")
+    failed = soundgen("generate", *options, "--json")
+    assert failed.returncode == 3
+    first, second, third = [json.loads(line) for line in failed.stdout.splitlines()]
+    assert (second["row"], second["seed"], second["error"]["exit_code"]) == (2, 2, 5)
+    assert second["error"]["message"].startswith("out/proc/b.wav: cannot be written")
+    for row in (first, third):
+        assert "error" not in row and (tmp_path / row["output"]).is_file()
+
+
 def test_a_full_disk_ends_a_batch_that_goes_on_when_there_is_room(
     model: Path, tmp_path: Path
 ) -> None:
