@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT_VERSION = 1
+_UPDATE = "update soundgen"
 DEFAULT_MODEL = "soundgen-small"
 CONFIG_FILE = "config.json"
 PARTS = ("codec", "entropy", "lm", "matcher")
@@ -183,7 +184,7 @@ def open_model_folder(path: Path) -> ModelFolder:
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{file}: format {version} is newer than this program knows ({FORMAT_VERSION})",
-            hint="update soundgen",
+            hint=_UPDATE,
         )
     for name in (*PARTS, "text_encoder", "digests", "licenses"):
         if not isinstance(config.get(name, {}), dict):
@@ -316,7 +317,9 @@ def fetch_model(name: HubName, *, force: bool = False) -> ModelFolder:
     except CheckpointError as error:
         raise CheckpointError(
             error.message.replace(str(found.path), str(name)),
-            hint=f"models of transformers come in with: soundgen models import {name} OUT",
+            hint=error.hint
+            if error.hint == _UPDATE
+            else f"models of transformers come in with: soundgen models import {name} OUT",
         ) from error
 
 

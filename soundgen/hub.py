@@ -199,8 +199,10 @@ def _failures(name: HubName, kind: type[CheckpointError | OutputError]) -> Itera
     """Turn what the hub and the way there may do into one line of ours."""
     from huggingface_hub import errors
 
-    # The hub's HTTP library has changed twice; its errors are a base of the hub's own.
-    http = tuple(c for c in errors.HfHubHTTPError.__bases__ if issubclass(c, Exception))
+    # The hub's HTTP library has changed twice; its errors are a base of the hub's own. So is
+    # OSError itself, which a full disk is too.
+    bases = errors.HfHubHTTPError.__bases__
+    http = tuple(c for c in bases if issubclass(c, Exception) and c is not OSError)
     try:
         yield
     except errors.HFValidationError as error:
@@ -224,6 +226,8 @@ def _failures(name: HubName, kind: type[CheckpointError | OutputError]) -> Itera
     except errors.OfflineModeIsEnabled as error:
         raise _unreachable(name, kind, "") from error
     except ValueError as error:  # of a card that the hub does not accept
+        if kind is CheckpointError:  # of an answer that is none
+            raise _unfinished(name, kind, error) from error
         raise InputError(
             f"{name}: {' '.join(str(error).split())}", hint="mend the metadata of README.md"
         ) from error
@@ -262,7 +266,9 @@ def _unreachable(
 
 
 def _unfinished(
-    name: HubName, kind: type[CheckpointError | OutputError], error: OSError | RuntimeError
+    name: HubName,
+    kind: type[CheckpointError | OutputError],
+    error: OSError | RuntimeError | ValueError,
 ) -> SoundgenError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
         return OutputError(

@@ -63,7 +63,7 @@ def test_a_model_is_sent_fetched_and_used_with_the_network_off(
     }.items():
         again = soundgen(*arguments, "-o", name, **{**home, **environment})
         assert again.returncode == 0, again.stderr
-        assert (tmp_path / name).read_bytes()[:200] == (tmp_path / "a.wav").read_bytes()[:200]
+        assert (tmp_path / name).read_bytes() == (tmp_path / "a.wav").read_bytes()
     assert len(hub.requests) == asked
     # The file says which commit, so that the command makes it again when the hub has moved on.
     shown = json.loads(soundgen("info", "a.wav", "--json", **home).stdout)

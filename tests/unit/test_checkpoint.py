@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
 from pathlib import Path
@@ -15,7 +16,8 @@ from soundgen.checkpoint import (
     resolve_model,
     save_model_folder,
 )
-from soundgen.errors import CheckpointError
+from soundgen.errors import CheckpointError, OutputError
+from soundgen.hub import _failures, parse_hub_name
 
 SECTIONS = {"codec": {"a": 1}, "lm": {"b": 2, "codec_digest": "x"}, "text_encoder": {"name": "n"}}
 
@@ -105,3 +107,14 @@ def test_the_hub_offline_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> No
         CheckpointError, match="not in the cache, and HF_HUB_OFFLINE keeps the hub away"
     ):
         resolve_model("hf:someone/something-that-is-nowhere")
+
+
+def test_a_full_disk_is_not_taken_for_a_hub_out_of_reach() -> None:
+    name = parse_hub_name("hf:someone/rainy")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError, match="cannot be kept in the cache"):
+        with _failures(name, CheckpointError):
+            raise full
+    with pytest.raises(CheckpointError, match="the transfer failed"):
+        with _failures(name, CheckpointError):
+            raise ValueError("Expecting value: line 1 column 1")  # a proxy's page, read as JSON
