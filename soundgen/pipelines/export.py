@@ -88,9 +88,11 @@ def export_webdataset(
     _check_folder(out, force=force)
     with folder_lock(out):
         sizes = [_size(root / clip.path) for clip in clips]
-        check_space(out, sum(sizes) + 6 * _BLOCK * len(clips))
+        earlier = list(out.glob(f"{SHARD_PREFIX}*{TAR_SUFFIX}"))
+        freed = sum(old.stat().st_size for old in earlier)
+        check_space(out, sum(sizes) + 6 * _BLOCK * len(clips) - freed)
         (out / MANIFEST_NAME).unlink(missing_ok=True)
-        for old in out.glob(f"{SHARD_PREFIX}*{TAR_SUFFIX}"):
+        for old in earlier:
             old.unlink()
         progress.start("writing shards", len(clips))
         written: list[Clip] = []

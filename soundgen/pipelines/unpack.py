@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
+import gzip
+import math
 import shutil
 import tarfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 from soundgen.data.walk import Rejected, Source, Walk, walk
-from soundgen.files import atomic_path, write_failure
+from soundgen.files import folder_lock, read_json, write_failure, write_json
 from soundgen.progress import Progress
 
 UNPACKED_FOLDER = ".shards"
 _SUFFIXES = (".tar", ".tar.gz", ".tgz")
+# The last three: of a shard in which a name is both a file and a folder.
+_DAMAGED = (
+    *(tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile),
+    *(NotADirectoryError, IsADirectoryError, FileExistsError),
+)
 
 
 def unpack_shards(found: Walk, folder: Path, progress: Progress) -> None:
@@ -35,9 +41,7 @@ def unpack_shards(found: Walk, folder: Path, progress: Progress) -> None:
         return
     found.sources = [source for source in found.sources if source not in shards]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with folder_lock(folder, wait_s=math.inf):
             progress.start("unpacking shards", len(shards))
             for shard in shards:
                 _add(found, shard, folder)
@@ -57,20 +61,20 @@ def remove_unpacked(folder: Path) -> None:
 def _add(found: Walk, shard: Source, folder: Path) -> None:
     inside = folder / shard.name
     mark = folder / f".{shard.name.replace('/', '-')}.json"
-    stamp = json.dumps({"size": shard.size, "mtime_ns": shard.mtime_ns})
-    if not mark.exists() or mark.read_text(encoding="utf-8") != stamp:
+    stamp = {"size": shard.size, "mtime_ns": shard.mtime_ns}
+    known = read_json(mark) or {}
+    if {name: known.get(name) for name in stamp} != stamp:
         shutil.rmtree(inside, ignore_errors=True)
         inside.mkdir(parents=True)
         try:
-            refused = _extract(shard.path, inside)
-        except (tarfile.TarError, EOFError) as error:
+            known = {**stamp, "refused": _extract(shard.path, inside)}
+        except _DAMAGED as error:
             found.rejected.append(Rejected(shard.name, f"not a whole tar file ({error})"))
             return
-        reason = "a name that leads out of the shard"
-        found.rejected += [Rejected(f"{shard.name}/{name}", reason) for name in refused]
-        if not refused:
-            with atomic_path(mark) as temporary:
-                temporary.write_text(stamp, encoding="utf-8")
+        # With what was refused, or another process would unpack it anew under the feet of this one.
+        write_json(mark, known)
+    reason = "a name that leads out of the shard"
+    found.rejected += [Rejected(f"{shard.name}/{name}", reason) for name in known["refused"]]
     members = walk(inside)
     prefix = f"{shard.name}/"
     found.sources += [replace(one, name=prefix + one.name) for one in members.sources]

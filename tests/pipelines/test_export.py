@@ -15,6 +15,7 @@ import soundfile
 from soundgen.data.manifest import Clip, read_manifest, write_manifest
 from soundgen.data.segments import SegmentSampler, read_piece
 from soundgen.data.segments_config import SegmentConfig
+from soundgen.data.walk import walk
 from soundgen.errors import InputError, OutputError
 from soundgen.pipelines.dataset import dataset_licenses, verify_dataset
 from soundgen.pipelines.export import export_webdataset
@@ -22,6 +23,8 @@ from soundgen.pipelines.prepare import prepare
 from soundgen.pipelines.recipes import load_recipe
 from soundgen.pipelines.tokenize import tokenize
 from soundgen.pipelines.train_codec import train_codec
+from soundgen.pipelines.unpack import unpack_shards
+from soundgen.progress import SilentProgress
 from tests.fixtures_audio import RATE, make_sound
 
 
@@ -128,6 +131,43 @@ def test_prepare_reads_shards_of_others(tmp_path: Path) -> None:
     assert clips["part-1.tar/11.wav"].license == "CC-BY-4.0"
     assert clips["part-1.tar/11.wav"].split == "test"
     assert not (tmp_path / "outside.wav").exists()
+
+
+def test_what_is_no_shard_is_said_and_the_rest_is_made(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with tarfile.open(source / "part-0.tar.gz", "w:gz") as archive:
+        wav = io.BytesIO()
+        soundfile.write(wav, make_sound("noise", 1, 0.6), RATE, format="WAV")
+        add(archive, "a.wav", wav.getvalue())
+    packed = bytearray((source / "part-0.tar.gz").read_bytes())
+    packed[packed.index(0, 10) + 1] = 0xFF  # behind its name: a kind of block that there is not
+    (source / "damaged.tar.gz").write_bytes(packed)
+    (source / "none.tgz").write_bytes(b"not packed at all")
+    with tarfile.open(source / "both.tar", "w") as archive:
+        add(archive, "a", b"a file")
+        add(archive, "a/b.wav", b"and a folder")
+    report = prepare(source=source, data=tmp_path / "data", jobs=1)
+    assert report.num_clips == 1
+    assert sorted(item.path for item in report.rejected) == [
+        "both.tar", "damaged.tar.gz", "none.tgz"
+    ]  # fmt: skip
+
+
+def test_a_shard_with_a_refused_name_is_unpacked_once(tmp_path: Path) -> None:
+    source, folder = tmp_path / "source", tmp_path / "unpacked"
+    source.mkdir()
+    with tarfile.open(source / "part.tar", "w") as archive:
+        add(archive, "a.wav", b"RIFF")
+        add(archive, "../outside.wav", b"RIFF")
+    places = []
+    for _ in range(2):  # the second may be another process, while the first reads what is there
+        found = walk(source)
+        unpack_shards(found, folder, SilentProgress())
+        (one,) = found.sources
+        places.append((one.path.stat().st_ino, one.path.stat().st_ctime_ns))
+        assert [item.path for item in found.rejected] == ["part.tar/../outside.wav"]
+    assert places[0] == places[1]
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
