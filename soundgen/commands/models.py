@@ -24,11 +24,6 @@ app = typer.Typer(
     no_args_is_help=True, help="List and show models, and bring them in from elsewhere."
 )
 
-RevisionOption = Annotated[
-    str | None,
-    typer.Option("--revision", metavar="REVISION", help="Branch, tag or commit; the newest."),
-]
-
 
 @app.command("list")
 def list_(
@@ -91,7 +86,14 @@ def pull(
     name: Annotated[
         str, typer.Argument(metavar="hf:OWNER/NAME[@REVISION]", help="A model on the hub.")
     ],
-    revision: RevisionOption = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            "--revision",
+            metavar="REVISION",
+            help="Branch, tag or commit; the newest if not given.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -135,7 +137,14 @@ def push(
     name: Annotated[
         str, typer.Argument(metavar="hf:OWNER/NAME", help="Where to; made if it is not there.")
     ],
-    revision: RevisionOption = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            "--revision",
+            metavar="BRANCH",
+            help="Branch that is there already; the main one if not given.",
+        ),
+    ] = None,
     license_: Annotated[
         str | None,
         typer.Option(
@@ -226,8 +235,9 @@ def import_(
 
     Example: `soundgen models import encodec_24khz encodec --license cc-by-nc-4.0`
     """
-    from soundgen.pipelines.import_model import find_source, import_model
+    from soundgen.pipelines.import_model import check_out, find_source, import_model
 
+    check_out(out)
     path, name = find_source(source)
     made = import_model(
         path, out, name=name, license_name=license_, codec=codec, text_encoder=text_encoder

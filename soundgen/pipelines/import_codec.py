@@ -18,6 +18,7 @@ from soundgen.codec.config import CodecConfig, SeanetConfig
 from soundgen.codec.model import Codec
 from soundgen.config import from_dict
 from soundgen.errors import CheckpointError
+from soundgen.nn.unfilled import Unfilled
 
 _NAMES = ((".block.1.", ".narrow."), (".block.3.", ".widen."))
 _CODEBOOK = re.compile(r"quantizer\.layers\.(\d+)\.codebook\.embed")
@@ -72,9 +73,11 @@ def import_codec(
     if not num_codebooks:
         raise CheckpointError(f"{where}: holds no codebooks of an EnCodec model")
     config = from_dict(CodecConfig, _config(encodec, num_codebooks), where)
-    weights = _weights(tensors, set(Codec(config).state_dict()))
+    with Unfilled():
+        codec = Codec(config)
+    weights = _weights(tensors, set(codec.state_dict()))
     try:
-        Codec(config).load_state_dict(weights)
+        codec.load_state_dict(weights)
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{where}: its weights do not fit its config.json ({first})") from (

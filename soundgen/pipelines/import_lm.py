@@ -19,6 +19,7 @@ from soundgen.config import from_dict
 from soundgen.errors import CheckpointError, ConfigError
 from soundgen.lm.config import LMConfig
 from soundgen.lm.model import LanguageModel
+from soundgen.nn.unfilled import Unfilled
 
 TRAINED_ON_S = 30.0
 """Length of the music that MusicGen was trained on (Copet et al. 2023, section 3.1)."""
@@ -69,7 +70,9 @@ def import_lm(
     try:
         weights = _weights(tensors, musicgen, projection)
         config = _config(musicgen, codec, text_dim=weights["conditioner.token.weight"].shape[1])
-        LanguageModel(config).load_state_dict(weights)
+        with Unfilled():
+            model = LanguageModel(config)
+        model.load_state_dict(weights)
     except KeyError as error:
         raise CheckpointError(f"{where}: lacks the weight {error.args[0]}") from error
     except ValueError as error:

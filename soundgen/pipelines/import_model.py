@@ -20,7 +20,7 @@ from soundgen.codec.config import CodecConfig
 from soundgen.config import from_dict, to_dict
 from soundgen.data.licenses import is_known_license, normalize_license
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
-from soundgen.files import atomic_path, check_space
+from soundgen.files import atomic_path, check_space, write_failure
 from soundgen.hub import HUB_PREFIX, fetch, parse_hub_name
 from soundgen.model_card import CARD_FILE, is_non_commercial, make_card, read_license
 from soundgen.pipelines.import_codec import import_codec
@@ -122,6 +122,20 @@ def find_source(source: str) -> tuple[Path, str | None]:
     return fetch(name, _SOURCE_FILES).path, name.repo
 
 
+def check_out(out: Path) -> None:
+    """Refuse a folder that is there, or whose parent is not: before anything is fetched for it.
+
+    Raises:
+        OutputError: It is.
+    """
+    if out.exists():
+        raise OutputError(f"{out}: exists already", hint="name a folder that does not")
+    if not out.parent.is_dir():
+        raise OutputError(
+            f"{out}: the folder {out.parent} does not exist", hint=f"mkdir -p {out.parent}"
+        )
+
+
 def import_model(
     source: Path,
     out: Path,
@@ -147,8 +161,7 @@ def import_model(
         CheckpointError: The source is not such a model, or damaged.
         OutputError: `out` exists already or cannot be written.
     """
-    if out.exists():
-        raise OutputError(f"{out}: exists already", hint="name a folder that does not")
+    check_out(out)
     license_name = _license(source, license_name)
     opened = _open_source(source, name)
     if opened.kind == "encodec":
@@ -162,7 +175,7 @@ def import_model(
         made = _existing_codec(codec)
     else:
         raise CheckpointError(f"{source}: is a {opened.kind or 'nameless'} model", hint=_KINDS)
-    imported = [part for part in ("codec",) if opened.kind != "musicgen_decoder"]
+    imported = [] if opened.kind == "musicgen_decoder" else ["codec"]
     if opened.kind != "encodec":
         _add_lm(opened, made, text_encoder)
         imported.append("lm")
@@ -301,10 +314,8 @@ def _text_encoder(source: _Source, given: str | None, dim: int) -> TextEncoderCo
 
 
 def _write(source: _Source, made: _Made, out: Path, license_name: str) -> ImportReport:
-    if not out.parent.is_dir():
-        raise OutputError(
-            f"{out}: the folder {out.parent} does not exist", hint=f"mkdir -p {out.parent}"
-        )
+    import safetensors
+
     check_space(out.parent, sum(value.nbytes for value in source.tensors.values()))
     # Whole or absent: made under another name, and renamed.
     temporary = out.parent / f".soundgen-import-{out.name}"
@@ -315,8 +326,8 @@ def _write(source: _Source, made: _Made, out: Path, license_name: str) -> Import
         with atomic_path(temporary / CARD_FILE) as file:
             file.write_text(text, encoding="utf-8")
         temporary.rename(out)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise write_failure(out, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     written = ModelFolder(out, folder.config)
@@ -333,8 +344,10 @@ def _write(source: _Source, made: _Made, out: Path, license_name: str) -> Import
 
 
 def _write_parts(source: _Source, made: _Made, folder: Path) -> ModelFolder:
-    codec = save_model_folder(folder, made.sections, made.tensors)
-    if "lm" not in made.sections:
+    lm = made.sections.pop("lm", None)
+    tensors = {part: value for part, value in made.tensors.items() if part != "lm"}
+    codec = save_model_folder(folder, made.sections, tensors)
+    if lm is None:
         return codec
     section = made.sections["text_encoder"]
     config = from_dict(TextEncoderConfig, section, "text_encoder")
@@ -345,8 +358,8 @@ def _write_parts(source: _Source, made: _Made, folder: Path) -> ModelFolder:
         section["sha256"] = found.digest
     except CheckpointError:
         pass  # fetched at first use, from wherever its name leads
-    lm = {**made.sections["lm"], "codec_digest": codec.codec_digest}
-    return save_model_folder(folder, {**made.sections, "lm": lm}, {})
+    lm["codec_digest"] = codec.codec_digest
+    return save_model_folder(folder, {**made.sections, "lm": lm}, {"lm": made.tensors["lm"]})
 
 
 def _write_text_encoder(source: _Source, folder: Path) -> None:

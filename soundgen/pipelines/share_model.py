@@ -17,6 +17,7 @@ from soundgen.checkpoint import (
 )
 from soundgen.config import from_dict
 from soundgen.errors import CheckpointError, InputError, OutputError, UsageError
+from soundgen.files import write_failure
 from soundgen.hub import parse_hub_name, send
 from soundgen.model_card import CARD_FILE, complete_card, is_non_commercial, make_card
 from soundgen.text.config import TextEncoderConfig
@@ -233,7 +234,7 @@ def _copy(folder: ModelFolder, out: Path) -> None:
             out.rename(old)
         temporary.rename(out)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror or error})") from error
+        raise write_failure(out, error) from error
     finally:
         if old.exists() and not out.exists():
             old.rename(out)
