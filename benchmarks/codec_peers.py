@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from soundgen.codec.config import CodecConfig
 from soundgen.codec.model import Codec
 from soundgen.codec.quantizer import NUM_PATHS
-from soundgen.nn.products import product
+from soundgen.pipelines.machine_limits import product_rate
 from soundgen.pipelines.model import load_codec
 
 ROWS = ("seanet", "shipped")
@@ -90,7 +90,7 @@ def main() -> None:
             if row not in ROWS:
                 parser.error(f"--rows {row}: not one of {', '.join(ROWS)}")
             report["rows"] += ROW_FUNCTIONS[row](options, options.peers or Path(folder))
-    report["product_gflops"] = round(product_rate() / 1e9, 1)
+    report["product_gflops"] = round(product_rate(torch.device("cpu")) / 1e9, 1)
     for row in report["rows"]:
         if "gflop_a_second" in row:
             share = row["gflop_a_second"] * row["round_trip"] / report["product_gflops"]
@@ -289,18 +289,6 @@ def load_dac() -> Any:
 def noise(seconds: float, sample_rate: int) -> Tensor:
     """Return noise `[1, 1, T]`; speed does not depend on what is in a sound."""
     return 0.1 * torch.randn(1, 1, round(seconds * sample_rate))
-
-
-def product_rate() -> float:
-    """Return how fast large matrices are multiplied, FLOP/s: the best of ten."""
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    best = float("inf")
-    with torch.no_grad():
-        for _ in range(10):
-            start = time.perf_counter()
-            product(a, b)
-            best = min(best, time.perf_counter() - start)
-    return 2 * 2048**3 / best
 
 
 def as_markdown(report: dict[str, Any]) -> str:

@@ -54,7 +54,9 @@ for _ in sys.stdin:
     batches = [sampler.batch(run.step + i, size) for i in range(steps)]
     start = time.perf_counter()
     for wav in batches:
-        metrics = trainer._train_step(run, wav, 0.1)
+        # A step takes the parts of its batch since trainings share it among processes.
+        batch = [wav] if hasattr(trainer, "_wavs") else wav
+        metrics = trainer._train_step(run, batch, 0.1)
         run.step += 1
     spent = time.perf_counter() - start
     print(spent, metrics["l_s"], flush=True)

@@ -1,7 +1,7 @@
 """How time and peak memory grow with a sound's duration, the batch and the model's size.
 
     python benchmarks/cost_growth.py [--threads 2] [--precision float32] [--quick]
-        [--out docs/cost-growth]
+        [--out docs/cost-growth] [--note TEXT]
 
 Each point is a process of its own, so that its peak memory is its own: the shipped model makes
 one sound of 1 s to 5 min, or 1 to 16 sounds of 5 s; models of random weights take steps. Loading is
@@ -70,11 +70,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "cost-growth")
     parser.add_argument("--note", default="", help="a sentence for the page")
     options = parser.parse_args()
+    if options.quick and options.out == parser.get_default("out"):
+        parser.error("--quick needs an --out of its own: the page in docs has every point")
     found = measure(options.threads, options.precision, quick=options.quick)
     found["note"] = options.note
     text = json.dumps(found, indent=2) + "\n"
     options.out.with_suffix(".json").write_text(text, encoding="utf-8")
-    options.out.with_suffix(".md").write_text(page(found), encoding="utf-8")
+    options.out.with_suffix(".md").write_text(page(found, options.out.name), encoding="utf-8")
     draw(found, options.out.with_suffix(".png"))
 
 
@@ -101,23 +103,25 @@ def measure(threads: int, precision: str, *, quick: bool = False) -> dict[str, A
     return found
 
 
-def page(found: Mapping[str, Any]) -> str:
-    """Return the page that shows the points."""
+def page(found: Mapping[str, Any], name: str = "cost-growth") -> str:
+    """Return the page that shows the points, and the plot of that name beside it."""
     lines = [
         "# How cost grows",
         "",
-        f"Measured by `python benchmarks/cost_growth.py`: {found['threads']} threads of a "
-        f"processor, weights of {found['precision']}, each point in a process of its own. Times "
-        "are without loading; peak memory is the whole process's, of which PyTorch and the loaded "
-        "model are the first point's.",
+        f"Measured by `python benchmarks/cost_growth.py`: threads of the processor: "
+        f"{found['threads']}, weights of {found['precision']}, each point in a process of its own. "
+        "Times are without loading; peak memory is the whole process's, of which PyTorch and the "
+        "loaded model are the first point's.",
         *(["", found["note"]] if found.get("note") else []),
         "",
-        "![time and peak memory](cost-growth.png)",
+        f"![time and peak memory]({name}.png)",
         "",
-        "With the duration, time grows in proportion: attention looks back over a window of 5 s "
-        "whatever the length. Memory grows by the samples of the sound alone. With the batch, a "
-        "sound becomes cheaper, since all share one reading of the weights. With the model's size, "
-        "a step takes as long as reading its weights, plus what small models spend around that.",
+        "Up to 5 s time grows in proportion to the duration. Longer sounds are made in pieces of "
+        "2.5 s with four draws of each, all in one batch, so a second of them costs more; from "
+        "there on it is in proportion again: attention looks back over a window of 5 s whatever "
+        "the length. Memory grows by the samples of the sound alone. With the batch, a sound "
+        "becomes cheaper, since all share one reading of the weights. With the model's size, a "
+        "step takes as long as reading its weights, plus what small models spend around that.",
         "",
         "## Duration: one sound of the shipped model",
         *_table(("sound, s", "time, s", "time a second of sound, s", "peak memory, MB"), [
