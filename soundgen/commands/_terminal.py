@@ -148,7 +148,8 @@ def console_progress(quiet: bool) -> Iterator[Progress]:
 
             def get_renderables(self) -> Iterable[rich.console.RenderableType]:
                 yield from super().get_renderables()
-                for line in measured.values():
+                # A copy: this runs in a thread of its own.
+                for line in list(measured.values()):
                     yield Text(line, no_wrap=True, overflow="ellipsis")
 
         measured: dict[tuple[str, ...], str] = {}

@@ -53,7 +53,8 @@ def bench(
 def table_rows(report: BenchReport) -> Iterator[tuple[str, Any]]:
     """Yield the rows that show a report."""
     yield "model", f"{report.model}, weights of {report.precision}"
-    yield "machine", f"{report.machine}, {report.device}, {report.threads} threads"
+    threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
+    yield "machine", f"{report.machine}, {report.device}, {threads}"
     yield "versions", f"soundgen {report.soundgen}, PyTorch {report.torch}"
     yield "memory bandwidth", f"{report.bandwidth_gb_s:g} GB/s"
     yield "matrix products", f"{report.product_gflop_s:g} GFLOP/s in float32"

@@ -193,6 +193,8 @@ def generate(
     asked = {**plan.asked(), "seed": seed, "model": model}
     if part is not None:
         asked["shard"] = part.name
+    if precision != "auto":
+        asked["precision"] = precision
     journal = SoundJournal(folder, asked) if several else None
     if seed is None:
         seed = _draw_seed(journal, quiet=quiet)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from soundgen.pipelines.machine_limits import finish
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -73,8 +75,7 @@ def try_steps(
     metrics = take_step(0)  # memory is touched for the first time, kernels are chosen
     began = time.monotonic()
     take_step(1)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    finish(device)
     step_s = time.monotonic() - began
     plan = Plan(
         data=dict(data),

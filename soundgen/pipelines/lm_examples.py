@@ -14,7 +14,7 @@ from soundgen.lm.delay import corrupt_inputs, swap_beginnings, training_pair
 from soundgen.lm.losses import codebook_cross_entropy
 from soundgen.lm.model import LanguageModel
 from soundgen.pipelines.recipes import LMTrainingConfig
-from soundgen.training.device import computes_bfloat16
+from soundgen.training.device import wants_bfloat16
 
 
 class Example(NamedTuple):
@@ -96,7 +96,7 @@ def example_losses(
         smoothing, precision = training.label_smoothing, training.precision
     device = example.inputs.device
     # What is measured, unlike what is trained, is the same number on every machine.
-    half = precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
+    half = wants_bfloat16(precision, device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
         logits = model(example.inputs, example.text, example.time)
     return codebook_cross_entropy(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from soundgen.data.tokens import CacheInfo
 from soundgen.errors import OutputError
-from soundgen.files import read_json, write_json
+from soundgen.files import read_json, write_failure, write_json
 from soundgen.pipelines.prepare_state import append_entry
 from soundgen.pipelines.shards import Shard
 
@@ -78,7 +78,7 @@ class TokenJournal:
             self._codes.truncate(self._num_frames * self._frame_bytes)
             self._codes.seek(0, os.SEEK_END)
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+            raise write_failure(path, error) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -127,9 +127,7 @@ class TokenJournal:
             self._codes.write(np.ascontiguousarray(codes.T.astype("<u2")).tobytes())
             self._codes.flush()
         except OSError as error:
-            raise OutputError(
-                f"{self._codes.name}: cannot be written ({error.strerror})"
-            ) from error
+            raise write_failure(self._codes_of(self._name), error) from error
         clip = EncodedClip(
             number=number,
             first_frame=self._num_frames,
@@ -186,16 +184,20 @@ def begin_cache(cache: Path, info: CacheInfo, *, force: bool) -> None:
     found = read_json(state / _SETTINGS_NAME)
     if found is not None and found != wanted:
         if not force:
-            names = [name.replace("_", " ") for name in wanted if found.get(name) != wanted[name]]
+            names = [
+                "--n-q" if name == "n_q" else name.replace("_", " ")
+                for name in wanted
+                if found.get(name) != wanted[name]
+            ]
             raise OutputError(
                 f"{cache}: was begun with another {' and another '.join(names)}",
-                hint="use -f to begin anew, or name another folder",
+                hint="use -f (without --shard) to begin anew, or name another folder",
             )
         end_cache(cache)
     try:
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{cache}: cannot be written ({error.strerror})") from error
+        raise write_failure(cache, error) from error
     write_json(state / _SETTINGS_NAME, wanted)
 
 

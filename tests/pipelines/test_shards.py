@@ -108,12 +108,7 @@ def test_shards_of_tokenize_come_to_the_same_cache(
     assert report["finished"] and report["num_variants"] == NUM_VARIANTS
     assert_same_cache(out, cache)
     # A scheduler that starts a shard once more does no harm.
-    options: dict[str, Any] = {
-        "data": data,
-        "cache": out,
-        "model": str(model),
-        "variants": NUM_VARIANTS,
-    }
+    options = wanted(data, model, out)
     again = tokenize(**options, shard=(1, 3))
     assert again.finished and again.hours == report["hours"]
     with pytest.raises(OutputError, match="holds a token cache already"):
@@ -147,16 +142,11 @@ def test_a_damaged_clip_costs_nothing_that_was_encoded_and_nothing_is_mixed(
     clip = source / read_manifest(data)[5].path
     whole = clip.read_bytes()
     clip.write_bytes(whole[:200])
-    options: dict[str, Any] = {
-        "data": source,
-        "cache": out,
-        "model": str(model),
-        "variants": NUM_VARIANTS,
-    }
+    options = wanted(source, model, out)
     with pytest.raises(InputError, match=clip.name):
         tokenize(**options)
     assert encoded(out) == 4  # the test split is left out
-    with pytest.raises(OutputError, match="was begun with another n q"):
+    with pytest.raises(OutputError, match="was begun with another --n-q"):
         tokenize(**options, n_q=2)
     assert encoded(out) == 4
     clip.write_bytes(whole)
