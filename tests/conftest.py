@@ -36,6 +36,15 @@ class RunSoundgen(Protocol):
         """Run it with `arguments` in `cwd` (a temporary folder if not given)."""
 
 
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Return all files of a dataset or a cache but for hidden ones, which are state."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    }
+
+
 @pytest.fixture
 def soundgen(tmp_path: Path) -> RunSoundgen:
     """The program, without terminal; its exit code is the test's business."""

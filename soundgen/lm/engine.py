@@ -133,9 +133,10 @@ class _Run:
         self.origin = 0  # the step at which the window begins, but for its anchor
         self.num_anchored = 0  # steps of the window that are the sound's beginning
         self.position = 0  # steps of the window that are in the caches
-        self.conditions = self._conditions()
         if self.now >= engine.window_steps:
             self._slide()
+        else:
+            self.conditions = self._conditions()
 
     @property
     def done(self) -> bool:

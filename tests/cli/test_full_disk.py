@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from soundgen.checkpoint import open_model_folder
-from tests.conftest import said
+from tests.conftest import files_below, said
 from tests.fixtures_audio import make_dataset, make_sounds
 from tests.fixtures_model import make_tiny_model
 from tests.fixtures_train import assert_same_weights
@@ -137,14 +137,6 @@ def assert_one_line(disk: Disk, done: subprocess.CompletedProcess[str]) -> None:
     # Sounds that were made before are told of, and no other failure.
     assert "Traceback" not in done.stderr
     assert not any(line.startswith(("error: ", "hint: ")) for line in before)
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    }
 
 
 # Room for some of what is written: the name -> command, bytes.

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import files_below
 from tests.fixtures_audio import make_sounds
 from tests.fixtures_train import assert_same_weights, command
 
@@ -100,15 +101,6 @@ def killer(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) ->
 def lines_of(*paths: Path) -> int:
     """Count the lines of files that may not be there yet."""
     return sum(path.read_bytes().count(b"\n") for path in paths if path.exists())
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    """Return all files of a dataset or a cache but for hidden ones, which are state."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    }
 
 
 def test_prepare(killer: Killer, tmp_path: Path) -> None:
