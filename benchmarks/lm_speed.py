@@ -1,13 +1,17 @@
 """Steps a second of the language model, beside `transformers` MusicGen of the same dimensions.
 
     python benchmarks/lm_speed.py [--dim 512 --layers 8 --heads 8] [--steps 200] [--repeat 5]
-        [--threads 2] [--precisions float32,bfloat16,int8] [--out speed.json]
+        [--threads 2] [--precisions float32,bfloat16,int8] [--device cpu] [--out speed.json]
 
 Both have random weights, four codebooks of 1024, guidance on, a text of 12 tokens and the same
 window; a step is one frame of every codebook. The two take turns and the median of the repetitions
 counts, so that what else the machine does meets both. Beside the ratio stand the machine's limits,
 measured in the same run: a step has to read all weights once (memory bandwidth, what rows 1 and 2
-of the table are held against), and at batch 16 has to do all their products (row 3).
+of the table are held against), and at batch 16 has to do all their products (row 3): of that limit
+stand two shares, of the rate of float32 products and of that of the engine's own precision.
+
+With `--device cuda` (row 11, `--precisions float32,bfloat16`) each engine is measured with its
+captured step and without, and what it needs of the device's memory is reported.
 """
 
 from __future__ import annotations
@@ -45,16 +49,22 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precisions", default="float32,bfloat16,int8")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--no-peer", action="store_true", help="leave MusicGen out")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    model = make_model(options.dim, options.layers, options.heads, options.steps)
-    engines = {
-        precision: Engine(model, max_text_tokens=NUM_TOKENS, precision=precision)
-        for precision in options.precisions.split(",")
-    }
+    device = torch.device(options.device)
+    model = make_model(options.dim, options.layers, options.heads, options.steps).to(device)
+    engines = {}
+    for precision in options.precisions.split(","):
+        engine = Engine(model, max_text_tokens=NUM_TOKENS, precision=precision)
+        engines[precision] = engine
+        if engine.captures:
+            plain = Engine(model, max_text_tokens=NUM_TOKENS, precision=precision)
+            plain.captures = False
+            engines[f"{precision} without the graph"] = plain
     runs: dict[str, Callable[[], None]] = {}
     for precision, engine in engines.items():
         for batch in (1, BATCH):
@@ -62,17 +72,19 @@ def main() -> None:
                 run_engine, engine, batch, options.steps
             )
     if not options.no_peer:
-        peer = make_peer(options.dim, options.layers, options.heads)
+        peer = make_peer(options.dim, options.layers, options.heads, device)
         runs[PEER] = lambda: peer(options.steps)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(options.repeat + 1):
         for name, run in runs.items():
             start = time.perf_counter()
-            run()
+            run()  # ends with the codes on the CPU
             if turn:  # the first one warms up
                 times[name].append(time.perf_counter() - start)
     report = summary(times, engines, options.steps)
     report["threads"], report["dims"] = options.threads, [options.dim, options.layers]
+    if device.type == "cuda":
+        report["peak memory, MB"] = round(torch.cuda.max_memory_allocated(device) / 1e6)
     for name, value in report.items():
         print(f"{name:45} {value}")
     if options.out:
@@ -86,10 +98,12 @@ def summary(
     report: dict[str, object] = {}
     for name, spent in times.items():
         report[f"{name}, steps/s"] = round(steps / statistics.median(spent), 1)
-    cpu = torch.device("cpu")
-    bandwidth, rate = read_bandwidth(cpu), product_rate(cpu)
+    device = next(iter(engines.values())).device
+    bandwidth = read_bandwidth(device)
+    rates = {dtype: product_rate(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
     report["memory bandwidth, GB/s"] = round(bandwidth / 1e9, 1)
-    report["matrix products, GFLOP/s"] = round(rate / 1e9, 1)
+    for dtype, rate in rates.items():
+        report[f"{dtype} matrix products, GFLOP/s"] = round(rate / 1e9, 1)
     for name, engine in engines.items():
         ours = times[f"soundgen {name}, batch 1"]
         if PEER in times:
@@ -102,9 +116,12 @@ def summary(
         )
         flops = 2 * BATCH * engine.step_flops  # guidance doubles the rows
         batch = statistics.median(times[f"soundgen {name}, batch {BATCH}"])
-        report[f"{name}: batch {BATCH}, share of the matrix-product rate"] = round(
-            flops * steps / batch / rate, 3
-        )
+        # int8 weights are multiplied by rows of bfloat16.
+        own = torch.float32 if engine.precision == "float32" else torch.bfloat16
+        for dtype in dict.fromkeys((torch.float32, own)):
+            report[f"{name}: batch {BATCH}, share of the rate of {dtype} products"] = round(
+                flops * steps / batch / rates[dtype], 3
+            )
     return report
 
 
@@ -141,7 +158,7 @@ def run_engine(engine: Engine, batch: int, steps: int) -> None:
     engine.generate(plans, SamplingSettings(top_k=100, cfg_scale=3.0), max_frames=steps - 3)
 
 
-def make_peer(dim: int, layers: int, heads: int) -> Callable[[int], None]:
+def make_peer(dim: int, layers: int, heads: int, device: torch.device) -> Callable[[int], None]:
     """Build a MusicGen decoder of the same dimensions; return what makes it take steps."""
     from transformers import (
         EncodecConfig,
@@ -173,14 +190,14 @@ def make_peer(dim: int, layers: int, heads: int) -> Callable[[int], None]:
         audio_encoder=codec_config.to_dict() | {"model_type": "encodec"},
         decoder=decoder_config.to_dict(),
     )
-    model = MusicgenForConditionalGeneration(config).eval()
-    states = torch.randn(1, NUM_TOKENS, dim)
+    model = MusicgenForConditionalGeneration(config).eval().to(device)
+    states = torch.randn(1, NUM_TOKENS, dim, device=device)
 
     @torch.inference_mode()
     def run(steps: int) -> None:
         model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
-            attention_mask=torch.ones(1, NUM_TOKENS, dtype=torch.long),
+            attention_mask=torch.ones(1, NUM_TOKENS, dtype=torch.long, device=device),
             decoder_start_token_id=CODEBOOK,
             pad_token_id=CODEBOOK,
             bos_token_id=CODEBOOK,
@@ -189,7 +206,7 @@ def make_peer(dim: int, layers: int, heads: int) -> Callable[[int], None]:
             top_k=100,
             max_new_tokens=steps,
             min_new_tokens=steps,
-        )
+        ).cpu()
 
     return run
 

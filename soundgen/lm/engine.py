@@ -148,9 +148,8 @@ class _Run:
         if self.position == self.engine.window_steps:
             self._slide()
         x = self._inputs(self.position, self.now - self.origin + 1)
-        hidden = self.engine.run_layers(x, self.window, self.position)
+        logits = self.engine.step_logits(x, self.window, self.position)
         self.position = self.now - self.origin + 1
-        logits = self.engine.logits(hidden)
         count = len(self.active)
         if self.guided:
             chosen = guide(logits[:count], logits[count : 2 * count], self.settings.cfg_scale)
@@ -186,8 +185,8 @@ class _Run:
         left = [
             item for item in self.active if self.now < self.limits[item] + self.num_codebooks - 1
         ]
-        if not left or 4 * len(left) > 3 * len(self.active):
-            return
+        if not left or 4 * len(left) > 3 * len(self.active) or self.engine.captures:
+            return  # a captured step has its rows, and on a GPU more of them cost nothing
         places = {item: place for place, item in enumerate(self.active)}
         count, self.active = len(self.active), left
         self.rows, filled = self._rows()

@@ -13,7 +13,7 @@ class FastLayer:
 
     Rotary positions turn pairs (i, i + head_dim / 2). With the rows of queries and keys sorted so
     that pairs are neighbours, a rotation is a product of complex numbers; that both are sorted
-    alike leaves their products as they were.
+    alike leaves their products as they were. Queries come out scaled by 1 / sqrt(head_dim).
     """
 
     def __init__(self, layer: DecoderLayer, num_heads: int, way: ProductWay) -> None:
@@ -25,9 +25,11 @@ class FastLayer:
         paired = torch.cat(
             [rows[:2].transpose(2, 3).reshape(2, -1, dim), rows[2:].reshape(1, -1, dim)]
         )
+        scale = (dim // num_heads) ** -0.5
+        paired[0] *= scale
         self.qkv = RowProduct(paired.reshape(3 * dim, dim), way)
         self.out = RowProduct(self_attention.out.weight, way)
-        self.q = RowProduct(cross_attention.q.weight, way)
+        self.q = RowProduct(cross_attention.q.weight.detach() * scale, way)
         self.cross_out = RowProduct(cross_attention.out.weight, way)
         self.expand = RowProduct(layer.expand.weight, way)
         self.project = RowProduct(layer.project.weight, way)

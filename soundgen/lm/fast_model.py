@@ -8,13 +8,14 @@ needs are made for all layers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from soundgen.lm.captured_step import CapturedStep
 from soundgen.lm.conditioning import Memory, TextCondition, TimeCondition
 from soundgen.lm.config import FLOAT32, Precision
 from soundgen.lm.fast_layer import FastLayer, decoder_layers
@@ -31,10 +32,18 @@ class Window(NamedTuple):
     cache: Tensor
     """Keys and values of all layers, float32 `[layers, 2, R, H, window, head_dim]`."""
     text_keys: list[Tensor]
-    """Per layer, float32 `[R, H, N, head_dim]`."""
+    """Per layer, float32 `[R, H, head_dim, N]`."""
     text_values: list[Tensor]
+    """Per layer, float32 `[R, H, N, head_dim]`."""
     text_bias: Tensor
-    """float32 `[R, 1, 1, N]`: 0 on text, -inf on padding."""
+    """float32 `[R, H, 1, N]`: 0 on text, -inf on padding."""
+    captured: CapturedStep | None = None
+    """What takes single steps, on a GPU; it belongs to these caches."""
+
+    @property
+    def texts(self) -> tuple[Tensor, ...]:
+        """All that comes from the text."""
+        return (*self.text_keys, *self.text_values, self.text_bias)
 
     def of_rows(self, rows: Tensor) -> Window:
         """Return a copy that holds these rows, int64 `[R']`."""
@@ -84,6 +93,9 @@ class FastModel:
         turned = torch.complex(cos, sin)
         # [window, 3, 1, head_dim / 2]: queries and keys of all heads turn, values stay.
         self._turns = torch.stack([turned, turned, torch.ones_like(turned)], dim=1)[:, :, None]
+        self.captures = self.device.type == "cuda"
+        """Whether single steps are recorded as a CUDA graph, and replayed."""
+        self._last_captured: Window | None = None
         self._offsets = torch.arange(self.config.n_q, device=self.device) * self.config.vocab_size
 
     @property
@@ -107,18 +119,16 @@ class FastModel:
         text_keys, text_values = [], []
         for layer in decoder_layers(self.model):
             pairs = [layer.cross_attention.keys_values(memory.states) for memory in memories]
-            text_keys.append(torch.cat([keys for keys, _ in pairs]).contiguous())
+            text_keys.append(torch.cat([keys for keys, _ in pairs]).transpose(2, 3).contiguous())
             text_values.append(torch.cat([values for _, values in pairs]).contiguous())
         mask = torch.cat([memory.mask for memory in memories])
         bias = torch.zeros(mask.shape, device=self.device).masked_fill(~mask, -torch.inf)
+        texts = (text_keys, text_values, bias[:, None, None].repeat(1, heads, 1, 1))
         shape = (len(self._layers), 2, len(rows), heads, self.window_steps, head_dim)
-        window = Window(
-            cache=torch.zeros(shape, device=self.device),
-            text_keys=text_keys,
-            text_values=text_values,
-            text_bias=bias[:, None, None],
-        )
-        return window, torch.cat([memory.pooled for memory in memories])
+        pooled = torch.cat([memory.pooled for memory in memories])
+        if self.captures:
+            return self._captured_window(shape, *texts), pooled
+        return Window(torch.empty(shape, device=self.device), *texts), pooled
 
     def times(self, start_s: float, duration_s: float | None) -> Tensor:
         """Return the time vectors of one item's window, float32 `[window_steps, D]`."""
@@ -136,6 +146,15 @@ class FastModel:
     def embed(self, inputs: Tensor) -> Tensor:
         """Sum the codebooks' embeddings of `inputs` int64 `[R, K, P]`, to `[R, P, D]`."""
         return F.embedding(inputs + self._offsets[:, None], self.model.embedding.weight).sum(dim=1)
+
+    def step_logits(self, x: Tensor, window: Window, position: int) -> Tensor:
+        """Run steps as `run_layers` does, and return logits `[R, K, V]` of the last one.
+
+        They may be overwritten by the next call.
+        """
+        if window.captured is not None and x.shape[1] == 1:
+            return window.captured(x[:, 0], position)
+        return self.logits(self.run_layers(x, window, position))
 
     def run_layers(self, x: Tensor, window: Window, position: int) -> Tensor:
         """Run new steps through all layers, reading and extending the caches.
@@ -157,36 +176,107 @@ class FastModel:
         flat = self._head(self.model.norm(x[:, -1]))
         return flat.view(len(x), self.config.n_q, self.config.vocab_size)
 
+    def _captured_window(
+        self,
+        shape: tuple[int, ...],
+        text_keys: list[Tensor],
+        text_values: list[Tensor],
+        text_bias: Tensor,
+    ) -> Window:
+        """Return a window with a captured step: that of the last call if it has the same shape.
+
+        Recording takes longer than a short sound does, so the last recording is kept, with the
+        caches that it reads.
+        """
+        kept = self._last_captured
+        if kept is not None and kept.cache.shape == shape:
+            new = (*text_keys, *text_values, text_bias)
+            for old, given in zip(kept.texts, new, strict=True):
+                old.copy_(given)
+            return kept
+        self._last_captured = None  # its memory is given back before more is taken
+        cache = torch.zeros(shape, device=self.device)
+        window = Window(cache, text_keys, text_values, text_bias)
+
+        def step(x: Tensor, position: Tensor) -> Tensor:
+            return self.logits(self._fixed_step(x, window, position)[:, None])
+
+        captured = CapturedStep(step, rows=shape[2], dim=self.config.dim, device=self.device)
+        self._last_captured = window._replace(captured=captured)
+        return self._last_captured
+
     def _products(self) -> Iterator[RowProduct]:
         for layer in self._layers:
             yield from layer.products
         yield self._head
 
     def _step(self, x: Tensor, window: Window, position: int) -> Tensor:
-        """Run one step `[R, D]`."""
-        rows, dim = x.shape
-        heads, head_dim = self.config.num_heads, self.config.head_dim
-        norm, attend = torch.layer_norm, F.scaled_dot_product_attention
-        turn, bias = self._turns[position], window.text_bias
+        """Run one step `[R, D]` that reads the caches up to it."""
         # Of each layer: where this step's keys and values go, and all up to this step.
         slots = window.cache[..., position, :].transpose(1, 2).unbind()  # [R, 2, H, head_dim]
-        seen = window.cache[..., : position + 1, :].flatten(0, 1).unbind()
+        seen = window.cache.flatten(2, 3)[:, :, :, : position + 1]
+
+        def store(index: int, new: Tensor) -> None:
+            slots[index].copy_(new)
+
+        return self._one_step(x, window, self._turns[position], store, seen, None)
+
+    def _fixed_step(self, x: Tensor, window: Window, position: Tensor) -> Tensor:
+        """Run one step `[R, D]` in shapes that do not depend on its `position`, int64 `[1]`.
+
+        The caches are read whole, and must hold finite numbers behind the step.
+        """
+
+        def store(index: int, new: Tensor) -> None:
+            window.cache[index].index_copy_(3, position, new.transpose(0, 1)[:, :, :, None])
+
+        ahead = torch.arange(self.window_steps, device=x.device) > position
+        mask = torch.zeros(self.window_steps, device=x.device).masked_fill(ahead, -torch.inf)
+        turn = self._turns.index_select(0, position)[0]
+        return self._one_step(x, window, turn, store, window.cache.flatten(2, 3), mask)
+
+    def _one_step(
+        self,
+        x: Tensor,
+        window: Window,
+        turn: Tensor,
+        store: Callable[[int, Tensor], None],
+        seen: Tensor,
+        mask: Tensor | None,
+    ) -> Tensor:
+        """Run one step `[R, D]` through all layers.
+
+        Args:
+            x: The step.
+            window: The caches.
+            turn: Rotation of the step's position, `[3, 1, head_dim / 2]`.
+            store: Puts a layer's new keys and values `[R, 2, H, head_dim]` into its cache.
+            seen: Of the caches what the step attends to, `[layers, 2, R * H, T, head_dim]`.
+            mask: Added to the scores, `[T]`; `None` adds nothing.
+        """
+        rows, dim = x.shape
+        heads, head_dim = self.config.num_heads, self.config.head_dim
+        norm, text_bias = torch.layer_norm, window.text_bias.flatten(0, 1)
+        keys, values = seen[:, 0].transpose(2, 3).unbind(), seen[:, 1].unbind()
+        # For one query, two products are faster than attention made for many.
         for index, layer in enumerate(self._layers):
             qkv = layer.qkv(norm(x, (dim,), *layer.norms[0], _NORM_EPS))
             pairs = qkv.view(rows, 3, heads, head_dim // 2, 2)
             torch.view_as_complex(pairs).mul_(turn)
             q, new = qkv.view(rows, 3, heads, head_dim).split_with_sizes((1, 2), dim=1)
-            slots[index].copy_(new)
-            y = attend(q.transpose(1, 2), seen[2 * index], seen[2 * index + 1])
-            x = layer.out(y.reshape(rows, dim), added_to=x)
+            store(index, new)
+            q = q.reshape(-1, 1, head_dim)
+            if mask is None:
+                scores = torch.bmm(q, keys[index])
+            else:
+                scores = torch.baddbmm(mask, q, keys[index])
+            y = torch.bmm(scores.softmax(dim=-1), values[index])
+            x = layer.out(y.view(rows, dim), added_to=x)
             q = layer.q(norm(x, (dim,), *layer.norms[1], _NORM_EPS))
-            y = attend(
-                q.view(rows, heads, 1, head_dim),
-                window.text_keys[index],
-                window.text_values[index],
-                attn_mask=bias,
-            )
-            x = layer.cross_out(y.reshape(rows, dim), added_to=x)
+            text_keys, text_values = window.text_keys[index], window.text_values[index]
+            scores = torch.baddbmm(text_bias, q.view(-1, 1, head_dim), text_keys.flatten(0, 1))
+            y = torch.bmm(scores.softmax(dim=-1), text_values.flatten(0, 1))
+            x = layer.cross_out(y.view(rows, dim), added_to=x)
             hidden = layer.expand(norm(x, (dim,), *layer.norms[2], _NORM_EPS), gelu=True)
             x = layer.project(hidden, added_to=x)
         return x
@@ -203,14 +293,15 @@ class FastModel:
             torch.view_as_complex(pairs).mul_(turn)
             q, *new = qkv.view(rows, num_new, 3, *shape[2:]).permute(2, 0, 3, 1, 4)
             cache[0], cache[1] = new
-            y = F.scaled_dot_product_attention(q, cache[0], cache[1], is_causal=True)
+            y = F.scaled_dot_product_attention(q, cache[0], cache[1], is_causal=True, scale=1.0)
             x = layer.out.of_sequences(y.transpose(1, 2).reshape(x.shape), added_to=x)
             q = layer.q.of_sequences(F.layer_norm(x, (dim,), *layer.norms[1])).view(shape)
             y = F.scaled_dot_product_attention(
                 q.transpose(1, 2),
-                window.text_keys[index],
+                window.text_keys[index].transpose(2, 3),
                 window.text_values[index],
                 attn_mask=window.text_bias,
+                scale=1.0,
             )
             x = layer.cross_out.of_sequences(y.transpose(1, 2).reshape(x.shape), added_to=x)
             hidden = layer.expand.of_sequences(F.layer_norm(x, (dim,), *layer.norms[2]), gelu=True)

@@ -35,25 +35,38 @@ class ProductWay(NamedTuple):
     """Rows of one call at most, a multiple of `tile`; `None`: all in one."""
     onednn: bool = False
     """Whether by oneDNN, which PyTorch calls for its own compiled models."""
+    packed: bool = False
+    """Whether with weights that oneDNN has laid out in blocks."""
     precision: Precision = FLOAT32
     """Of the weight."""
 
 
 _WAYS: dict[Precision, tuple[ProductWay, ...]] = {
     "float32": (
+        ProductWay(2, None, onednn=True, packed=True),
         *(ProductWay(tile, 8, onednn=True) for tile in (2, 4, 8)),
         *(ProductWay(tile, None) for tile in (4, 8, 16, 32)),
     ),
     "bfloat16": tuple(
-        ProductWay(tile, piece, True, "bfloat16")
+        ProductWay(tile, piece, onednn=True, packed=True, precision="bfloat16")
         for tile, piece in ((2, None), (2, 8), (4, None), (8, None), (8, 8), (16, None), (32, None))
     ),
-    "int8": tuple(ProductWay(tile, None, False, "int8") for tile in (2, 4, 8, 16, 32)),
+    "int8": tuple(ProductWay(tile, None, precision="int8") for tile in (2, 4, 8, 16, 32)),
 }
 """Fastest first. The last one is taken where none makes rows independent: batches may then differ
 from single prompts by rounding."""
 
+_DEVICE_WAYS: dict[Precision, tuple[ProductWay, ...]] = {
+    "float32": tuple(ProductWay(tile, None) for tile in (4, 8, 16, 32)),
+    "bfloat16": tuple(ProductWay(tile, None, precision="bfloat16") for tile in (2, 4, 8, 16, 32)),
+    "int8": (),
+}
+"""Elsewhere than on a CPU."""
+
 _BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
+_PACKED_ROWS = 512
+"""For how many rows a weight is laid out: the blocks that oneDNN takes for many are faster for two
+rows and for thirty-two than those that it takes for few, and no shape is left unpacked."""
 _NEAR: dict[Precision, float] = {"float32": 1e-4, "bfloat16": 0.03, "int8": 0.03}
 """How far products may be from float32's, of the largest."""
 
@@ -119,14 +132,10 @@ def find_way(weights: Sequence[Tensor], precision: Precision = FLOAT32) -> Produ
     """
     shapes = {tuple(weight.shape): weight.detach() for weight in weights}
     on_cpu = all(weight.device.type == "cpu" for weight in weights)
-    if precision != FLOAT32 and not on_cpu:
-        raise DeviceError(
-            f"weights of {precision} are for processors", hint="use --precision float32"
-        )
     generator = torch.Generator().manual_seed(0)
     usable = None
-    for way in _WAYS[precision]:
-        if way.onednn and not (on_cpu and torch.backends.mkldnn.is_available()):
+    for way in (_WAYS if on_cpu else _DEVICE_WAYS)[precision]:
+        if way.onednn and not torch.backends.mkldnn.is_available():
             continue
         found = [_tried(weight, way, generator) for weight in shapes.values()]
         if None not in found:
@@ -135,7 +144,8 @@ def find_way(weights: Sequence[Tensor], precision: Precision = FLOAT32) -> Produ
                 return way
     if usable is None:
         raise DeviceError(
-            f"this processor or this PyTorch has no products of {precision}",
+            f"this {'processor' if on_cpu else 'device'} or this PyTorch has no products "
+            f"of {precision}",
             hint="use --precision float32",
         )
     return usable
@@ -149,7 +159,9 @@ def _kernel(weight: Tensor, way: ProductWay) -> _Kernel:
     if way.precision == "int8":
         return _int8_kernel(weight)
     if way.precision == "bfloat16":
-        return _bfloat16_kernel(weight)
+        return _packed_bfloat16_kernel(weight) if way.packed else _bfloat16_kernel(weight)
+    if way.packed:
+        return _onednn_kernel(_packed(weight))
     if way.onednn:
         return _onednn_kernel(weight.to_mkldnn())
     return lambda rows, added_to, gelu: _finished(F.linear(rows, weight), added_to, gelu)
@@ -173,9 +185,22 @@ def _onednn_kernel(packed: Tensor) -> _Kernel:
     return multiply
 
 
+def _packed(weight: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight.default(weight, _PACKED_ROWS)
+    return packed
+
+
 def _bfloat16_kernel(weight: Tensor) -> _Kernel:
-    # Laid out for a few rows: two to three times as fast as the plain layout.
-    packed = torch.ops.mkldnn._reorder_linear_weight.default(weight.bfloat16(), 8)
+    halved = weight.bfloat16()
+
+    def multiply(rows: Tensor, added_to: Tensor | None, gelu: bool) -> Tensor:
+        return _finished(F.linear(rows.bfloat16(), halved).float(), added_to, gelu)
+
+    return multiply
+
+
+def _packed_bfloat16_kernel(weight: Tensor) -> _Kernel:
+    packed = _packed(weight.bfloat16())
     linear: Any = torch.ops.mkldnn._linear_pointwise.default
 
     def multiply(rows: Tensor, added_to: Tensor | None, gelu: bool) -> Tensor:

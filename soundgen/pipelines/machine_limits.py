@@ -21,9 +21,9 @@ def read_bandwidth(device: torch.device) -> float:
 
 
 @torch.no_grad()
-def product_rate(device: torch.device) -> float:
-    """Return how fast large float32 matrices are multiplied, FLOP/s: the best of several."""
-    a = torch.randn(_MATRIX, _MATRIX, device=device)
+def product_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """Return how fast large matrices are multiplied, FLOP/s: the best of several."""
+    a = torch.randn(_MATRIX, _MATRIX, device=device, dtype=dtype)
     # As inference multiplies: PyTorch's own product may reach half of that.
     return 2 * _MATRIX**3 / _best(lambda: product(a, a), device)
 

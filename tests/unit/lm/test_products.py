@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from soundgen.errors import DeviceError
 from soundgen.lm.config import Precision
-from soundgen.lm.products import _NEAR, _WAYS, ProductWay, RowProduct, find_way
+from soundgen.lm.products import _DEVICE_WAYS, _NEAR, _WAYS, ProductWay, RowProduct, find_way
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 
@@ -27,7 +27,11 @@ def way_of(precision: Precision) -> ProductWay:
         pytest.skip(error.message)
 
 
-@pytest.mark.parametrize("way", [*chain(*_WAYS.values())], ids=lambda way: "-".join(map(str, way)))
+@pytest.mark.parametrize(
+    "way",
+    dict.fromkeys(chain(*_WAYS.values(), *_DEVICE_WAYS.values())),
+    ids=lambda way: "-".join(map(str, way)),
+)
 def test_every_way_multiplies_adds_and_applies_gelu(way: ProductWay) -> None:
     if way.precision != "float32":
         way_of(way.precision)
@@ -78,5 +82,5 @@ def test_reduced_weights_are_fewer_bytes_and_as_near_as_they_promise() -> None:
 
 def test_a_precision_that_is_not_to_be_had_says_so() -> None:
     elsewhere = [torch.empty(8, 8, device="meta")]
-    with pytest.raises(DeviceError, match="weights of int8 are for processors"):
+    with pytest.raises(DeviceError, match="this device or this PyTorch has no products of int8"):
         find_way(elsewhere, "int8")
