@@ -15,6 +15,7 @@ from soundgen.errors import ShapeError
 from soundgen.lm.conditioning import Conditioner, TextCondition, TimeCondition
 from soundgen.lm.config import LMConfig
 from soundgen.nn.attention import CrossAttention, SelfAttention, rotary_table
+from soundgen.nn.dropout import ByteDropout
 
 
 class DecoderLayer(nn.Module):
@@ -30,7 +31,7 @@ class DecoderLayer(nn.Module):
         self.feed_norm = nn.LayerNorm(dim, bias=config.norm_bias)
         self.expand = nn.Linear(dim, hidden, bias=False)
         self.project = nn.Linear(hidden, dim, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = ByteDropout(config.dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Map `x` `[B, S, D]` to the same shape, reading `memory` `[B, N, D]`."""
@@ -62,7 +63,7 @@ class LanguageModel(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(config.dim, bias=config.norm_bias)
         self.head = nn.Linear(config.dim, config.n_q * config.vocab_size, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = ByteDropout(config.dropout)
         self._initialise()
 
     def _initialise(self) -> None:
