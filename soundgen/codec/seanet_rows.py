@@ -203,7 +203,7 @@ def _stages(layers: Sequence[RowLayer], rows_per_frame: int) -> list[_Stage]:
     stages: list[_Stage] = []
     rate, tile = Fraction(rows_per_frame), 0
     for index, layer in enumerate(layers):
-        values = rate * max(layer.num_in, layer.num_out * layer.ratio)
+        values = max(rate * layer.num_in, rate * layer.ratio * layer.num_out)
         num_frames = max(1, int(TILE_VALUES / values))
         if num_frames != tile:
             tile = num_frames

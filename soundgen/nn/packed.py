@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from soundgen.nn.products import onednn_works, product
 
 Rows = Tensor
 """float32 `[T, C]`."""
+LSTMState = tuple[Tensor, Tensor]
+"""Hidden and cell state, float32 `[layers, 1, D]` each."""
 
 
 class PackedConv:
@@ -80,25 +82,22 @@ class PackedLSTM:
     """
 
     def __init__(self, lstm: nn.LSTM, *, num_rows: int) -> None:
-        self._lstm, self._layers = lstm, None
-        if _recurs():
-            self._layers = _pack_lstm(lstm, num_rows)
+        self._lstm = lstm
+        self._layers = _pack_lstm(lstm, num_rows) if _recurs() else None
 
-    def __call__(
-        self, x: Rows, carried: tuple[Tensor, Tensor] | None
-    ) -> tuple[Rows, tuple[Tensor, Tensor]]:
-        """Return `LSTM(x)` of `x` `[T, D]`, and hidden and cell state `[layers, 1, D]` after it."""
+    def __call__(self, x: Rows, carried: LSTMState | None) -> tuple[Rows, LSTMState]:
+        """Return `LSTM(x)` of `x` `[T, D]`, and the state after it."""
         if self._layers is None:
             y, (hidden, cell) = self._lstm(x[:, None], carried)
             return y[:, 0], (hidden, cell)
         return _recur(self._layers, x, carried)
 
 
-def elu(x: Tensor, out: Tensor) -> Tensor:
-    """Write ELU of `x` into `out` of its shape, at twice the speed of `F.elu`.
+def elu(x: Tensor, *, out: Tensor) -> Tensor:
+    """Write ELU of `x` into `out` of its shape, 1.5 times as fast as `F.elu`.
 
-    e^x - 1 is never below x, so ELU is the smaller one of that and x's positive part. PyTorch takes
-    a fifth of the time for 2^x that it takes for e^x.
+    PyTorch takes a fifth of the time for 2^x that it takes for e^x. As e^x - 1 is never below x,
+    ELU is the smaller one of that and x's positive part.
     """
     grown = x * (1 / math.log(2))
     torch.exp2(grown, out=grown).sub_(1)
@@ -136,37 +135,39 @@ def _convolve(
     return y
 
 
-_LayerWeights = tuple[Tensor, Tensor, Tensor, Tensor]
+class _LSTMLayer(NamedTuple):
+    kernel: Tensor
+    recurrent: Tensor
+    kernel_bias: Tensor
+    recurrent_bias: Tensor
+
+
 _LSTM_MODE = 2
+"""oneDNN's number of it."""
 
 
-def _pack_lstm(lstm: nn.LSTM, num_rows: int) -> list[_LayerWeights]:
+def _pack_lstm(lstm: nn.LSTM, num_rows: int) -> list[_LSTMLayer]:
     layers = []
     for kernel, recurrent, *biases in lstm.all_weights:
         size = [num_rows, 1, kernel.shape[1]]
         packed = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
             kernel.detach(), recurrent.detach(), lstm.hidden_size, False, True, False, size
         )
-        layers.append((*packed, *(bias.detach() for bias in biases)))
+        layers.append(_LSTMLayer(*packed, *(bias.detach() for bias in biases)))
     return layers
 
 
-def _recur(
-    layers: list[_LayerWeights], x: Rows, carried: tuple[Tensor, Tensor] | None
-) -> tuple[Rows, tuple[Tensor, Tensor]]:
+def _recur(layers: list[_LSTMLayer], x: Rows, carried: LSTMState | None) -> tuple[Rows, LSTMState]:
     run: Any = torch.ops.aten.mkldnn_rnn_layer.default
-    size = layers[0][2].numel() // 4
+    size = len(layers[0].kernel_bias) // 4
     hidden, cell = carried or (x.new_zeros(len(layers), 1, size),) * 2
-    y, states = x[:, None], []
-    for index, weights in enumerate(layers):
-        before = (hidden[index : index + 1], cell[index : index + 1])
-        options = (False, [], _LSTM_MODE, size, 1, True, False, False, False)
-        y, *after, _ = run(y, *weights, *before, *options)
-        states.append(after)
-    after_all = tuple(
-        torch.cat([part.view(1, 1, size) for part in parts]) for parts in zip(*states)
-    )
-    return y[:, 0], after_all
+    y, hiddens, cells = x[:, None], [], []
+    for layer, h, c in zip(layers, hidden.split(1), cell.split(1), strict=True):
+        # Forwards, no padding, one layer, with biases, in one direction, time first, no training.
+        y, h, c, _ = run(y, *layer, h, c, False, [], _LSTM_MODE, size, 1, True, False, False, False)
+        hiddens.append(h.view(1, 1, size))
+        cells.append(c.view(1, 1, size))
+    return y[:, 0], (torch.cat(hiddens), torch.cat(cells))
 
 
 def _tried(attempt: Callable[[], list[tuple[Tensor, Tensor]]]) -> bool:

@@ -77,6 +77,7 @@ def _onednn(
 @cache
 @torch.no_grad()
 def onednn_works() -> bool:
+    """Say whether oneDNN's products are to be had here, and right."""
     if not torch.backends.mkldnn.is_available():
         return False
     generator = torch.Generator().manual_seed(0)
