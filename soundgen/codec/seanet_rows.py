@@ -1,8 +1,9 @@
 """SEANet's layers over rows of time, for inference on a CPU.
 
-The convolutions of `seanet.py` hold a signal as `[C, T]`. Held as `[T, C]`, features last, they are
-oneDNN's without reordering anything, and weights are laid out once (`nn/packed.py`). A signal
-passes through several layers tile by tile, so that what they make of it stays in the cache.
+The modules of `seanet.py` hold a signal as `[C, T]`. Held as `[T, C]`, features last, it is what
+oneDNN's convolutions and LSTM take and give without reordering anything, and their weights are laid
+out once (`nn/packed.py`). A signal goes through several layers tile by tile, so that what they make
+of it stays in the cache.
 
 The results equal the plain modules' within rounding. What a layer remembers of a stream are the
 rows of its input that it will see again, so that a stream has to stay on the way it began on.
@@ -29,6 +30,7 @@ from soundgen.nn.packed import PackedConv, PackedLinear, PackedLSTM, Rows, elu
 TILE_VALUES = 1 << 19
 """Of a tile, where a layer's input or output is largest: 2 MB."""
 NUM_ROWS = 1000
+"""That weights are laid out for: about a tile's, behind the first strides."""
 
 
 class RowLayer(Protocol):
@@ -234,7 +236,9 @@ class RowsOf:
         stages = self._find(layers)
         if stages is None:
             return None
-        rows = x[0].t()
+        # What is left over of a frame changes nothing.
+        num_frames = x.shape[2] // self._rows_per_frame
+        rows = x[0, :, : num_frames * self._rows_per_frame].t()
         for stage in stages:
             pieces = [_run(stage.layers, piece, state) for piece in rows.split(stage.tile_rows)]
             rows = torch.cat(pieces) if len(pieces) > 1 else pieces[0]

@@ -1,10 +1,10 @@
-"""Convolutions and LSTMs over rows of time `[T, C]` whose weights are laid out once, by oneDNN.
+"""Layers over rows of time `[T, C]` whose weights are laid out for oneDNN once.
 
-PyTorch lays a weight out for oneDNN at each call, which for an LSTM of 512 features takes as long
-as 100 of its steps, and calls oneDNN's convolutions for features-last rows only as 2-d ones. The
-entries that its own compiler calls take weights that were laid out before. They are not part of
-PyTorch's public interface, so they are tried out once; where one is missing or wrong, the plain
-module is taken. A laid-out weight is a copy, and can be neither copied nor pickled.
+PyTorch lays a weight out at each call, which for an LSTM of 512 features takes as long as 100 of
+its steps, and has oneDNN's convolutions of features-last rows only for images. The entries that its
+own compiler calls take weights that were laid out before. They are not part of PyTorch's public
+interface, so they are tried out once; where one is missing or wrong, the plain function is taken.
+A weight that is laid out is a copy, and can itself be neither copied nor pickled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soundgen.nn.products import onednn_works, product
+from soundgen.nn.products import product
 
 Rows = Tensor
 """float32 `[T, C]`."""
@@ -27,14 +27,14 @@ LSTMState = tuple[Tensor, Tensor]
 
 
 class PackedConv:
-    """`conv1d` over rows, without padding.
+    """`F.conv1d` over rows, without padding.
 
     Args:
         weight: float32 `[C_out, C_in, kernel]`.
         bias: float32 `[C_out]`.
         stride: Rows from one output to the next.
         dilation: Rows from one tap to the next.
-        num_rows: Of the usual input; the weight is laid out for it.
+        num_rows: Of the usual input, for which the weight is laid out; others are as right.
     """
 
     def __init__(
@@ -43,14 +43,15 @@ class PackedConv:
         self._bias = bias
         self._shape: _Shape = ((1, stride), (0, 0), (1, dilation))
         # One row of an image whose columns are the rows of time: features last is its memory.
-        self._weight, self._is_packed = weight[:, :, None].contiguous(), _convolves()
-        if self._is_packed:
-            self._weight = _pack(self._weight, self._shape, num_rows)
+        self._weight = weight[:, :, None].contiguous()
+        self._convolve: Callable[..., Tensor] = F.conv2d
+        if _convolves():
+            self._weight = _pack_conv(self._weight, self._shape, num_rows)
+            self._convolve = _convolve
 
     def __call__(self, x: Rows) -> Rows:
         """Convolve `x` `[T, C_in]` to `[T', C_out]`."""
-        convolve = _convolve if self._is_packed else F.conv2d
-        y = convolve(_as_image(x), self._weight, self._bias, *self._shape)
+        y = self._convolve(_as_image(x), self._weight, self._bias, *self._shape)
         return y[0, :, 0].t().contiguous()
 
 
@@ -65,12 +66,13 @@ class PackedLinear:
 
     def __init__(self, weight: Tensor, bias: Tensor, *, num_rows: int) -> None:
         self._weight, self._bias = weight.contiguous(), bias
-        if onednn_works():
-            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, num_rows)
+        self._multiply: Callable[..., Rows] = product
+        if _multiplies():
+            self._weight, self._multiply = _pack_linear(self._weight, num_rows), _multiply
 
     def __call__(self, x: Rows, *, added_to: Rows) -> Rows:
         """Return `x` `[T, D]` times the weight, added to `added_to` `[T, O]`."""
-        return product(x, self._weight, self._bias, added_to=added_to)
+        return self._multiply(x, self._weight, self._bias, added_to=added_to)
 
 
 class PackedLSTM:
@@ -78,7 +80,7 @@ class PackedLSTM:
 
     Args:
         lstm: With biases.
-        num_rows: Of the usual input; the weights are laid out for it.
+        num_rows: As of `PackedConv`.
     """
 
     def __init__(self, lstm: nn.LSTM, *, num_rows: int) -> None:
@@ -113,7 +115,7 @@ _Shape = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Stride, padding and dilation of an image."""
 
 
-def _pack(weight: Tensor, shape: _Shape, num_rows: int) -> Tensor:
+def _pack_conv(weight: Tensor, shape: _Shape, num_rows: int) -> Tensor:
     stride, padding, dilation = shape
     size = [1, weight.shape[1], 1, num_rows]
     packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
@@ -132,6 +134,17 @@ def _convolve(
 ) -> Tensor:
     run: Any = torch.ops.mkldnn._convolution_pointwise.default
     y: Tensor = run(image, weight, bias, padding, stride, dilation, 1, "none", [], "")
+    return y
+
+
+def _pack_linear(weight: Tensor, num_rows: int) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, num_rows)
+    return packed
+
+
+def _multiply(x: Rows, weight: Tensor, bias: Tensor, *, added_to: Rows) -> Rows:
+    run: Any = torch.ops.mkldnn._linear_pointwise.binary
+    y: Rows = run(x, added_to, weight, bias, "add")
     return y
 
 
@@ -188,8 +201,22 @@ def _convolves() -> bool:
     shape = ((1, 2), (0, 0), (1, 3))
 
     def attempt() -> list[tuple[Tensor, Tensor]]:
-        found = _convolve(_as_image(x), _pack(weight, shape, len(x)), bias, *shape)
+        found = _convolve(_as_image(x), _pack_conv(weight, shape, len(x)), bias, *shape)
         return [(found, F.conv2d(_as_image(x), weight, bias, *shape))]
+
+    return _tried(attempt)
+
+
+@cache
+@torch.no_grad()
+def _multiplies() -> bool:
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((6, 20), (9, 20), (9,), (6, 9))
+    x, weight, bias, other = (torch.randn(size, generator=generator) for size in sizes)
+
+    def attempt() -> list[tuple[Tensor, Tensor]]:
+        found = _multiply(x, _pack_linear(weight, len(x)), bias, added_to=other)
+        return [(found, F.linear(x, weight, bias) + other)]
 
     return _tried(attempt)
 

@@ -1,0 +1,86 @@
+"""Layers whose weights are laid out once equal the plain ones, and so does what stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from soundgen.nn import packed
+from soundgen.nn.packed import PackedConv, PackedLinear, PackedLSTM, elu
+
+
+@pytest.fixture(params=["oneDNN", "plain"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run each test with oneDNN, and as on a machine that has none."""
+    trials = (packed._convolves, packed._multiplies, packed._recurs)
+    if request.param == "plain":
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    elif not torch.backends.mkldnn.is_available():
+        pytest.skip("no oneDNN here")
+    for trial in trials:
+        trial.cache_clear()
+    with torch.no_grad():
+        yield request.param
+    for trial in trials:
+        trial.cache_clear()
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("num_rows", [16, 17, 40, 333])
+@pytest.mark.parametrize(
+    ("num_in", "num_out", "kernel", "stride", "dilation"),
+    [(1, 8, 7, 1, 1), (32, 1, 7, 1, 1), (16, 24, 3, 1, 5), (6, 10, 8, 4, 1), (5, 64, 1, 1, 1)],
+)
+def test_convolutions_of_any_length(
+    num_in: int, num_out: int, kernel: int, stride: int, dilation: int, num_rows: int
+) -> None:
+    x, weight, bias = noise(num_rows, num_in), noise(num_out, num_in, kernel), noise(num_out)
+    convolve = PackedConv(weight, bias, stride=stride, dilation=dilation, num_rows=100)
+    plain = F.conv1d(x.t()[None], weight, bias, stride=stride, dilation=dilation)[0].t()
+    found = convolve(x)
+    assert found.is_contiguous()
+    torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("num_rows", [1, 3, 200])
+def test_products_that_are_added(num_rows: int) -> None:
+    x, weight, bias, other = noise(num_rows, 20), noise(33, 20), noise(33), noise(num_rows, 33)
+    kept = other.clone()
+    found = PackedLinear(weight, bias, num_rows=100)(x, added_to=other)
+    torch.testing.assert_close(found, F.linear(x, weight, bias) + other, rtol=1e-4, atol=1e-4)
+    assert torch.equal(other, kept)
+
+
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_an_lstm_in_pieces(size: int, num_layers: int) -> None:
+    torch.manual_seed(0)
+    lstm, x = torch.nn.LSTM(24, 24, num_layers), noise(40, 24)
+    plain, states = lstm(x[:, None])
+    recur, carried, found = PackedLSTM(lstm, num_rows=10), None, []
+    for piece in x.split(size):
+        y, carried = recur(piece, carried)
+        found.append(y)
+    assert carried is not None
+    torch.testing.assert_close(torch.cat(found), plain[:, 0], rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(carried, states, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_elu_of_all_numbers() -> None:
+    infinite = float("inf")
+    special = torch.tensor([0.0, -0.0, 1e-30, -1e-30, 88.0, 3e38, -3e38, infinite, -infinite])
+    x = torch.cat([noise(1000) * 10, torch.linspace(-1e-3, 1e-3, 101), special])
+    expected, kept = F.elu(x), x.clone()
+    out = torch.empty_like(x)
+    torch.testing.assert_close(elu(x, out=out), expected, rtol=1e-6, atol=2e-7)
+    assert torch.equal(x, kept)
+    assert elu(torch.tensor([float("nan")]), out=torch.empty(1)).isnan().all()
+    # In place.
+    torch.testing.assert_close(elu(x, out=x), expected, rtol=1e-6, atol=2e-7)
