@@ -29,8 +29,6 @@ from soundgen.nn.packed import PackedConv, PackedLinear, PackedLSTM, Rows, elu
 
 TILE_VALUES = 1 << 19
 """Of a tile, where a layer's input or output is largest: 2 MB."""
-NUM_ROWS = 1000
-"""That weights are laid out for: about a tile's, behind the first strides."""
 
 
 class RowLayer(Protocol):
@@ -72,7 +70,6 @@ class RowConv:
             _bias_of(plain),
             stride=plain.stride[0],
             dilation=plain.dilation[0],
-            num_rows=NUM_ROWS,
         )
 
     def __call__(self, x: Rows, state: StreamState) -> Rows:
@@ -89,9 +86,7 @@ class RowUnit:
         self._narrow = RowConv(narrow, elu_first=True)
         self.num_in = self.num_out = self._narrow.num_in
         pointwise = _plain(widen)
-        self._widen = PackedLinear(
-            pointwise.weight.detach()[:, :, 0], _bias_of(pointwise), num_rows=NUM_ROWS
-        )
+        self._widen = PackedLinear(pointwise.weight.detach()[:, :, 0], _bias_of(pointwise))
 
     def __call__(self, x: Rows, state: StreamState) -> Rows:
         """Map `x` `[T, C]` to the same shape."""
@@ -115,7 +110,6 @@ class RowConvTranspose:
         self._convolve = PackedConv(
             taps.reshape(stride * self.num_out, self.num_in, 2),
             conv.bias.detach().repeat(stride),
-            num_rows=NUM_ROWS,
         )
 
     def __call__(self, x: Rows, state: StreamState) -> Rows:
@@ -130,7 +124,7 @@ class RowLSTM:
 
     def __init__(self, module: StreamingLSTM) -> None:
         self.num_in = self.num_out = module.lstm.hidden_size
-        self._recur = PackedLSTM(module.lstm, num_rows=NUM_ROWS)
+        self._recur = PackedLSTM(module.lstm)
 
     def __call__(self, x: Rows, state: StreamState) -> Rows:
         """Return `x + LSTM(x)`, `[L, D]`."""

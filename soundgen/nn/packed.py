@@ -3,7 +3,7 @@
 PyTorch lays a weight out at each call, which for an LSTM of 512 features takes as long as 100 of
 its steps, and has oneDNN's convolutions of features-last rows only for images. The entries that its
 own compiler calls take weights that were laid out before. They are not part of PyTorch's public
-interface, so they are tried out once; where one is missing or wrong, the plain function is taken.
+interface, so they are tried out once; where one is missing or wrong, a plain function is taken.
 A weight that is laid out is a copy, and can itself be neither copied nor pickled.
 """
 
@@ -25,6 +25,9 @@ Rows = Tensor
 LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state, float32 `[layers, 1, D]` each."""
 
+_NUM_ROWS = 1000
+"""That products and LSTMs are laid out for: many. It is right for few as well."""
+
 
 class PackedConv:
     """`F.conv1d` over rows, without padding.
@@ -34,25 +37,24 @@ class PackedConv:
         bias: float32 `[C_out]`.
         stride: Rows from one output to the next.
         dilation: Rows from one tap to the next.
-        num_rows: Of the usual input, for which the weight is laid out; others are as right.
     """
 
-    def __init__(
-        self, weight: Tensor, bias: Tensor, *, stride: int = 1, dilation: int = 1, num_rows: int
-    ) -> None:
-        self._bias = bias
-        self._shape: _Shape = ((1, stride), (0, 0), (1, dilation))
-        # One row of an image whose columns are the rows of time: features last is its memory.
-        self._weight = weight[:, :, None].contiguous()
-        self._convolve: Callable[..., Tensor] = F.conv2d
-        if _convolves():
-            self._weight = _pack_conv(self._weight, self._shape, num_rows)
-            self._convolve = _convolve
+    def __init__(self, weight: Tensor, bias: Tensor, *, stride: int = 1, dilation: int = 1) -> None:
+        self._weight, self._bias = weight.contiguous(), bias
+        self._stride, self._dilation = stride, dilation
+        self._packed, self._num_rows = self._weight, 0
 
     def __call__(self, x: Rows) -> Rows:
-        """Convolve `x` `[T, C_in]` to `[T', C_out]`."""
-        y = self._convolve(_as_image(x), self._weight, self._bias, *self._shape)
-        return y[0, :, 0].t().contiguous()
+        """Convolve `x` `[T, C_in]` to `[T', C_out]`; the same values whatever came before."""
+        if not _convolves():
+            return _unfolded_product(x, self._weight, self._bias, self._stride, self._dilation)
+        if len(x) > self._num_rows:
+            # For the most rows so far: whole tiles.
+            packed = _pack_conv(self._weight, self._stride, self._dilation, len(x))
+            self._packed, self._num_rows = packed, len(x)
+        is_fit = len(x) == self._num_rows or _layouts_fit_all()
+        weight = self._packed if is_fit else self._weight[:, :, None]
+        return _convolve(x, weight, self._bias, self._stride, self._dilation)
 
 
 class PackedLinear:
@@ -61,14 +63,13 @@ class PackedLinear:
     Args:
         weight: float32 `[O, D]`.
         bias: float32 `[O]`.
-        num_rows: As of `PackedConv`.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, num_rows: int) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
         self._weight, self._bias = weight.contiguous(), bias
         self._multiply: Callable[..., Rows] = product
         if _multiplies():
-            self._weight, self._multiply = _pack_linear(self._weight, num_rows), _multiply
+            self._weight, self._multiply = _pack_linear(self._weight), _multiply
 
     def __call__(self, x: Rows, *, added_to: Rows) -> Rows:
         """Return `x` `[T, D]` times the weight, added to `added_to` `[T, O]`."""
@@ -80,12 +81,11 @@ class PackedLSTM:
 
     Args:
         lstm: With biases.
-        num_rows: As of `PackedConv`.
     """
 
-    def __init__(self, lstm: nn.LSTM, *, num_rows: int) -> None:
+    def __init__(self, lstm: nn.LSTM) -> None:
         self._lstm = lstm
-        self._layers = _pack_lstm(lstm, num_rows) if _recurs() else None
+        self._layers = _pack_lstm(lstm) if _recurs() else None
 
     def __call__(self, x: Rows, carried: LSTMState | None) -> tuple[Rows, LSTMState]:
         """Return `LSTM(x)` of `x` `[T, D]`, and the state after it."""
@@ -107,38 +107,46 @@ def elu(x: Tensor, *, out: Tensor) -> Tensor:
 
 
 def _as_image(rows: Rows) -> Tensor:
-    """View `[T, C]` as features-last `[1, C, 1, T]`."""
+    """View `[T, C]` as `[1, C, 1, T]`: features last is its memory."""
     return rows.t()[None, :, None]
 
 
-_Shape = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-"""Stride, padding and dilation of an image."""
-
-
-def _pack_conv(weight: Tensor, shape: _Shape, num_rows: int) -> Tensor:
-    stride, padding, dilation = shape
-    size = [1, weight.shape[1], 1, num_rows]
+def _pack_conv(weight: Tensor, stride: int, dilation: int, num_rows: int) -> Tensor:
+    """Lay out `[C_out, C_in, kernel]` for `num_rows` rows of input."""
+    kernel, size = weight[:, :, None].contiguous(), [1, weight.shape[1], 1, num_rows]
     packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
-        weight, padding, stride, dilation, 1, size
+        kernel, [0, 0], [1, stride], [1, dilation], 1, size
     )
     return packed
 
 
-def _convolve(
-    image: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-) -> Tensor:
+def _convolve(x: Rows, weight: Tensor, bias: Tensor, stride: int, dilation: int) -> Rows:
     run: Any = torch.ops.mkldnn._convolution_pointwise.default
-    y: Tensor = run(image, weight, bias, padding, stride, dilation, 1, "none", [], "")
-    return y
+    shape = ([0, 0], [1, stride], [1, dilation], 1)
+    y: Tensor = run(_as_image(x), weight, bias, *shape, "none", [], "")
+    return y[0, :, 0].t().contiguous()
 
 
-def _pack_linear(weight: Tensor, num_rows: int) -> Tensor:
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, num_rows)
+def _unfolded_product(x: Rows, weight: Tensor, bias: Tensor, stride: int, dilation: int) -> Rows:
+    num_out, width, kernel = weight.shape
+    length = (len(x) - (kernel - 1) * dilation - 1) // stride + 1
+    x = x.contiguous()
+    taps = x.as_strided((length, kernel, width), (stride * width, dilation * width, 1))
+    return product(taps.reshape(length, -1), weight.transpose(1, 2).reshape(num_out, -1), bias)
+
+
+@cache
+def _layouts_fit_all() -> bool:
+    """Say whether what is laid out for one number of rows is, or nearly is, right for others.
+
+    With AVX2, oneDNN wants others for others, and to lay out again what is laid out already takes
+    it longer than to convolve; from the plain weight it is fast.
+    """
+    return "AVX512" in torch.backends.cpu.get_cpu_capability()
+
+
+def _pack_linear(weight: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _NUM_ROWS)
     return packed
 
 
@@ -159,10 +167,10 @@ _LSTM_MODE = 2
 """oneDNN's number of it."""
 
 
-def _pack_lstm(lstm: nn.LSTM, num_rows: int) -> list[_LSTMLayer]:
+def _pack_lstm(lstm: nn.LSTM) -> list[_LSTMLayer]:
     layers = []
     for kernel, recurrent, *biases in lstm.all_weights:
-        size = [num_rows, 1, kernel.shape[1]]
+        size = [_NUM_ROWS, 1, kernel.shape[1]]
         packed = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
             kernel.detach(), recurrent.detach(), lstm.hidden_size, False, True, False, size
         )
@@ -196,13 +204,12 @@ def _tried(attempt: Callable[[], list[tuple[Tensor, Tensor]]]) -> bool:
 @torch.no_grad()
 def _convolves() -> bool:
     generator = torch.Generator().manual_seed(0)
-    sizes = ((30, 20), (9, 20, 1, 4), (9,))
+    sizes = ((30, 20), (9, 20, 4), (9,))
     x, weight, bias = (torch.randn(size, generator=generator) for size in sizes)
-    shape = ((1, 2), (0, 0), (1, 3))
 
     def attempt() -> list[tuple[Tensor, Tensor]]:
-        found = _convolve(_as_image(x), _pack_conv(weight, shape, len(x)), bias, *shape)
-        return [(found, F.conv2d(_as_image(x), weight, bias, *shape))]
+        found = _convolve(x, _pack_conv(weight, 2, 3, len(x)), bias, 2, 3)
+        return [(found, F.conv1d(x.t()[None], weight, bias, stride=2, dilation=3)[0].t())]
 
     return _tried(attempt)
 
@@ -215,7 +222,7 @@ def _multiplies() -> bool:
     x, weight, bias, other = (torch.randn(size, generator=generator) for size in sizes)
 
     def attempt() -> list[tuple[Tensor, Tensor]]:
-        found = _multiply(x, _pack_linear(weight, len(x)), bias, added_to=other)
+        found = _multiply(x, _pack_linear(weight), bias, added_to=other)
         return [(found, F.linear(x, weight, bias) + other)]
 
     return _tried(attempt)
@@ -229,7 +236,7 @@ def _recurs() -> bool:
         lstm, x = nn.LSTM(20, 20, 2), torch.randn(9, 20)
 
     def attempt() -> list[tuple[Tensor, Tensor]]:
-        layers = _pack_lstm(lstm, len(x))
+        layers = _pack_lstm(lstm)
         pairs = []
         found = plain = None
         for piece in x.split(5):

@@ -15,7 +15,7 @@ from soundgen.nn.packed import PackedConv, PackedLinear, PackedLSTM, elu
 @pytest.fixture(params=["oneDNN", "plain"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Run each test with oneDNN, and as on a machine that has none."""
-    trials = (packed._convolves, packed._multiplies, packed._recurs)
+    trials = (packed._convolves, packed._multiplies, packed._recurs, packed._layouts_fit_all)
     if request.param == "plain":
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     elif not torch.backends.mkldnn.is_available():
@@ -41,18 +41,35 @@ def test_convolutions_of_any_length(
     num_in: int, num_out: int, kernel: int, stride: int, dilation: int, num_rows: int
 ) -> None:
     x, weight, bias = noise(num_rows, num_in), noise(num_out, num_in, kernel), noise(num_out)
-    convolve = PackedConv(weight, bias, stride=stride, dilation=dilation, num_rows=100)
+    convolve = PackedConv(weight, bias, stride=stride, dilation=dilation)
     plain = F.conv1d(x.t()[None], weight, bias, stride=stride, dilation=dilation)[0].t()
     found = convolve(x)
     assert found.is_contiguous()
     torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("fit_all", [False, True])
+def test_convolutions_do_not_depend_on_what_came_before(
+    fit_all: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Both kinds of machines, whichever this one is.
+    monkeypatch.setattr(
+        torch.backends.cpu, "get_cpu_capability", lambda: "AVX512" if fit_all else "AVX2"
+    )
+    weight, bias = noise(128, 64, 8), noise(128)
+    convolve = PackedConv(weight, bias, stride=4)
+    pieces = [noise(num_rows, 64) for num_rows in (8, 40, 44, 404, 4004)]
+    first = [convolve(x) for x in pieces]
+    for x, y in zip(pieces, first, strict=True):
+        assert torch.equal(convolve(x), y)
+        assert torch.equal(PackedConv(weight, bias, stride=4)(x), y)
+
+
 @pytest.mark.parametrize("num_rows", [1, 3, 200])
 def test_products_that_are_added(num_rows: int) -> None:
     x, weight, bias, other = noise(num_rows, 20), noise(33, 20), noise(33), noise(num_rows, 33)
     kept = other.clone()
-    found = PackedLinear(weight, bias, num_rows=100)(x, added_to=other)
+    found = PackedLinear(weight, bias)(x, added_to=other)
     torch.testing.assert_close(found, F.linear(x, weight, bias) + other, rtol=1e-4, atol=1e-4)
     assert torch.equal(other, kept)
 
@@ -63,7 +80,7 @@ def test_an_lstm_in_pieces(size: int, num_layers: int) -> None:
     torch.manual_seed(0)
     lstm, x = torch.nn.LSTM(24, 24, num_layers), noise(40, 24)
     plain, states = lstm(x[:, None])
-    recur, carried, found = PackedLSTM(lstm, num_rows=10), None, []
+    recur, carried, found = PackedLSTM(lstm), None, []
     for piece in x.split(size):
         y, carried = recur(piece, carried)
         found.append(y)
