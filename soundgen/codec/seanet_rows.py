@@ -3,7 +3,8 @@
 The modules of `seanet.py` hold a signal as `[C, T]`. Held as `[T, C]`, features last, it is what
 oneDNN's convolutions and LSTM take and give without reordering anything, and their weights are laid
 out once (`nn/packed.py`). A signal goes through several layers tile by tile, so that what they make
-of it stays in the cache.
+of it stays in the cache. Between layers it is held times log2 e, which spares ELU a pass; biases,
+and the first and the last weight, see to that.
 
 The results equal the plain modules' within rounding. What a layer remembers of a stream are the
 rows of its input that it will see again, so that a stream has to stay on the way it began on.
@@ -11,11 +12,11 @@ rows of its input that it will see again, so that a stream has to stay on the wa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from soundgen.nn.conv import (
@@ -25,7 +26,7 @@ from soundgen.nn.conv import (
     StreamState,
     is_normalised,
 )
-from soundgen.nn.packed import PackedConv, PackedLinear, PackedLSTM, Rows, elu
+from soundgen.nn.packed import LOG2_E, PackedConv, PackedLinear, PackedLSTM, Rows, scaled_elu
 
 TILE_VALUES = 1 << 19
 """Of a tile, where a layer's input or output is largest: 2 MB."""
@@ -58,16 +59,26 @@ class RowConv:
     Args:
         conv: Whose weights to take, without weight norm.
         elu_first: Apply ELU to the input.
+        gain: What the output is held times over what the input is.
+        bias_gain: What the output is held times.
     """
 
-    def __init__(self, conv: CausalConv1d, *, elu_first: bool = False) -> None:
+    def __init__(
+        self,
+        conv: CausalConv1d,
+        *,
+        elu_first: bool = False,
+        gain: float = 1.0,
+        bias_gain: float = LOG2_E,
+    ) -> None:
         plain = _plain(conv)
-        self.num_out, self.num_in, _ = plain.weight.shape
+        weight = plain.weight.detach()
+        self.num_out, self.num_in, _ = weight.shape
         self.ratio = Fraction(1, plain.stride[0])
         self._context, self._elu_first = conv.context, elu_first
         self._convolve = PackedConv(
-            plain.weight.detach(),
-            _bias_of(plain),
+            weight if gain == 1 else weight * gain,
+            _bias_of(plain) * bias_gain,
             stride=plain.stride[0],
             dilation=plain.dilation[0],
         )
@@ -86,12 +97,12 @@ class RowUnit:
         self._narrow = RowConv(narrow, elu_first=True)
         self.num_in = self.num_out = self._narrow.num_in
         pointwise = _plain(widen)
-        self._widen = PackedLinear(pointwise.weight.detach()[:, :, 0], _bias_of(pointwise))
+        self._widen = PackedLinear(pointwise.weight.detach()[:, :, 0], _bias_of(pointwise) * LOG2_E)
 
     def __call__(self, x: Rows, state: StreamState) -> Rows:
         """Map `x` `[T, C]` to the same shape."""
         hidden = self._narrow(x, state)
-        return self._widen(elu(hidden, out=hidden), added_to=x)
+        return self._widen(scaled_elu(hidden, out=hidden), added_to=x)
 
 
 class RowConvTranspose:
@@ -109,7 +120,7 @@ class RowConvTranspose:
         taps = weight.view(self.num_in, self.num_out, 2, stride).flip(2).permute(3, 1, 0, 2)
         self._convolve = PackedConv(
             taps.reshape(stride * self.num_out, self.num_in, 2),
-            conv.bias.detach().repeat(stride),
+            conv.bias.detach().repeat(stride) * LOG2_E,
         )
 
     def __call__(self, x: Rows, state: StreamState) -> Rows:
@@ -129,8 +140,8 @@ class RowLSTM:
     def __call__(self, x: Rows, state: StreamState) -> Rows:
         """Return `x + LSTM(x)`, `[L, D]`."""
         carried = (state["hidden"], state["cell"]) if "hidden" in state else None
-        y, (state["hidden"], state["cell"]) = self._recur(x, carried)
-        return x + y
+        y, (state["hidden"], state["cell"]) = self._recur(x / LOG2_E, carried)
+        return x.add(y, alpha=LOG2_E)
 
 
 def _after_past(x: Rows, state: StreamState, num_past: int, *, elu_first: bool) -> Rows:
@@ -138,7 +149,7 @@ def _after_past(x: Rows, state: StreamState, num_past: int, *, elu_first: bool) 
     # One pass makes room for the past and applies ELU.
     seen = x.new_empty(num_past + len(x), x.shape[1])
     if elu_first:
-        elu(x, out=seen[num_past:])
+        scaled_elu(x, out=seen[num_past:])
     else:
         seen[num_past:] = x
     past = state.get("rows")
@@ -173,7 +184,9 @@ def row_layers(layers: Sequence[nn.Module]) -> list[RowLayer] | None:
         if any(type(m) not in _CONVOLUTIONS or is_normalised(m.conv) for m in convolutions):
             return None
         if isinstance(layer, CausalConv1d):
-            found.append(RowConv(layer, elu_first=after_elu))
+            before = 1.0 if layer is layers[0] else LOG2_E
+            after = 1.0 if layer is layers[-1] else LOG2_E
+            found.append(RowConv(layer, elu_first=after_elu, gain=after / before, bias_gain=after))
         elif isinstance(layer, CausalConvTranspose1d) and after_elu:
             found.append(RowConvTranspose(layer))
         elif isinstance(layer, StreamingLSTM):
@@ -193,6 +206,25 @@ class _Stage(NamedTuple):
 
     layers: list[tuple[int, RowLayer]]
     tile_rows: int
+
+    def run(self, rows: Rows, state: dict[str, StreamState]) -> Rows:
+        """Return what the layers make of `rows` `[T, C]`."""
+        if len(rows) <= self.tile_rows:
+            return self._run_tile(rows, state)
+        ratio = math.prod(layer.ratio for _, layer in self.layers)
+        made = rows.new_empty(int(len(rows) * ratio), self.layers[-1][1].num_out)
+        tiles = zip(
+            rows.split(self.tile_rows), made.split(int(self.tile_rows * ratio)), strict=True
+        )
+        for tile, place in tiles:
+            # While it is in the cache; a cat() of all would come too late, and on one thread.
+            place.copy_(self._run_tile(tile, state))
+        return made
+
+    def _run_tile(self, rows: Rows, state: dict[str, StreamState]) -> Rows:
+        for index, layer in self.layers:
+            rows = layer(rows, state.setdefault(str(index), {}))
+        return rows
 
 
 def _stages(layers: Sequence[RowLayer], rows_per_frame: int) -> list[_Stage]:
@@ -234,8 +266,7 @@ class RowsOf:
         num_frames = x.shape[2] // self._rows_per_frame
         rows = x[0, :, : num_frames * self._rows_per_frame].t()
         for stage in stages:
-            pieces = [_run(stage.layers, piece, state) for piece in rows.split(stage.tile_rows)]
-            rows = torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+            rows = stage.run(rows, state)
         return rows.t()[None]
 
     def _find(self, layers: nn.ModuleList) -> list[_Stage] | None:
@@ -248,9 +279,3 @@ class RowsOf:
             self._stages = None if found is None else _stages(found, self._rows_per_frame)
             self._made_of = made_of
         return self._stages
-
-
-def _run(layers: Sequence[tuple[int, RowLayer]], rows: Rows, state: dict[str, StreamState]) -> Rows:
-    for index, layer in layers:
-        rows = layer(rows, state.setdefault(str(index), {}))
-    return rows

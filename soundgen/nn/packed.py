@@ -25,6 +25,8 @@ Rows = Tensor
 LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state, float32 `[layers, 1, D]` each."""
 
+LOG2_E = 1 / math.log(2)
+"""e^x is 2 to the power of x times this."""
 _NUM_ROWS = 1000
 """That products and LSTMs are laid out for: many. It is right for few as well."""
 
@@ -95,14 +97,15 @@ class PackedLSTM:
         return _recur(self._layers, x, carried)
 
 
-def elu(x: Tensor, *, out: Tensor) -> Tensor:
-    """Write ELU of `x` into `out` of its shape, 1.5 times as fast as `F.elu`.
+def scaled_elu(x: Tensor, *, out: Tensor) -> Tensor:
+    """Write ELU into `out`, where `x` and `out`, of one shape, hold values times `LOG2_E`.
 
-    PyTorch takes a fifth of the time for 2^x that it takes for e^x. As e^x - 1 is never below x,
-    ELU is the smaller one of that and x's positive part.
+    In three fast passes, twice as fast as `F.elu`: PyTorch takes a fifth of the time for 2^x that
+    it takes for e^x, and as e^x - 1 is never below x, ELU is the smaller one of that and x's
+    positive part.
     """
-    grown = x * (1 / math.log(2))
-    torch.exp2(grown, out=grown).sub_(1)
+    grown = torch.exp2(x)
+    torch.add(x.new_tensor(-LOG2_E), grown, alpha=LOG2_E, out=grown)
     return torch.clamp(x, min=x.new_zeros(()), max=grown, out=out)
 
 
