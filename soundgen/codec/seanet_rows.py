@@ -177,6 +177,8 @@ def row_layers(layers: Sequence[nn.Module]) -> list[RowLayer] | None:
 
     Those whose edges are padded otherwise, as in imported codecs, cannot.
     """
+    if not all(isinstance(layer, CausalConv1d) for layer in (layers[0], layers[-1])):
+        return None
     found: list[RowLayer] = []
     after_elu = False
     for layer in layers:
