@@ -33,7 +33,7 @@ def product(
         gelu: Apply GELU to the sum.
         added_to: `[..., O]`, added at the end.
     """
-    if not (_is_plain(x) and onednn_works()):
+    if not (_is_plain(x) and _onednn_works()):
         y = F.linear(x, weight, bias)
         y = F.gelu(y) if gelu else y
         return y if added_to is None else added_to + y
@@ -76,8 +76,7 @@ def _onednn(
 
 @cache
 @torch.no_grad()
-def onednn_works() -> bool:
-    """Say whether oneDNN's products are to be had here, and right."""
+def _onednn_works() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     generator = torch.Generator().manual_seed(0)
