@@ -22,6 +22,8 @@ NUM_PATHS = 4
 """Of the beam search that encodes, where a codec's config names no other."""
 _GROUP = 16
 """Places that are compared as one in the search of the largest."""
+_HEAP_SHARE = 64
+"""From so many values for each that is sought on, `topk` keeps a heap, and is fast."""
 
 
 class QuantizedLatents(NamedTuple):
@@ -101,17 +103,10 @@ class ResidualVectorQuantizer(nn.Module):
         chosen = torch.zeros(len(vectors), 1, 0, dtype=torch.int64, device=vectors.device)
         for k in range(self.num_codebooks if n_q is None else n_q):
             entries = self.codebook(k)
-            # The best of each path are the best of all: what differs between paths is added to
-            # a few numbers then, not to all.
-            nearness, codes = _largest(_nearness(residuals, entries), num_paths)
-            distances = (residuals**2).sum(2, keepdim=True) - 2 * nearness
-            candidates = distances.flatten(1)
-            _, best = _largest_of_few(-candidates, min(num_paths, candidates.shape[1]))
-            path, code = best // codes.shape[2], codes.flatten(1).gather(1, best)
-            before = residuals.gather(1, path[:, :, None].expand(-1, -1, residuals.shape[2]))
-            residuals = before - F.embedding(code, entries)
-            history = chosen.gather(1, path[:, :, None].expand(-1, -1, chosen.shape[2]))
-            chosen = torch.cat([history, code[:, :, None]], dim=2)
+            energy = (residuals**2).sum(2, keepdim=True)
+            path, code = _nearest_of_all(_nearness(residuals, entries), energy, num_paths)
+            residuals = _rows_of(residuals, path) - F.embedding(code, entries)
+            chosen = torch.cat([_rows_of(chosen, path), code[:, :, None]], dim=2)
         return chosen[:, 0].reshape(len(latents), latents.shape[2], -1).transpose(1, 2)
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -258,7 +253,9 @@ class ResidualVectorQuantizer(nn.Module):
 
 def nearest(vectors: Tensor, entries: Tensor) -> Tensor:
     """Return the index int64 `[...]` of the entry `[V, D]` closest to each vector `[..., D]`."""
-    return _largest(_nearness(vectors, entries), 1)[1].squeeze(-1)
+    nearness = _nearness(vectors.flatten(0, -2), entries)[:, None]
+    code = _nearest_of_all(nearness, nearness.new_zeros(len(nearness), 1, 1), 1)[1]
+    return code.view(vectors.shape[:-1])
 
 
 def _nearness(vectors: Tensor, entries: Tensor) -> Tensor:
@@ -267,35 +264,58 @@ def _nearness(vectors: Tensor, entries: Tensor) -> Tensor:
         return product(vectors, entries, (entries**2).sum(1) * -0.5)
 
 
-def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the `count` largest values along the last dimension, at most all, and their places.
+def _nearest_of_all(nearness: Tensor, energy: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the path and the entry of the `count` smallest distances, at most all, nearest first.
 
-    Both `[..., count]`, the largest first. Whole groups of places are compared first: a maximum
-    over vectors is several times as fast as a search.
+    Whole groups of entries are compared first: a maximum over vectors is several times as fast as a
+    search, and what differs between paths is added to a few numbers, not to all.
+
+    Args:
+        nearness: `[N, paths, V]`, of `_nearness`.
+        energy: |v|^2 `[N, paths, 1]` of each path's vector.
+        count: Number of distances.
+
+    Returns:
+        int64 `[N, count]` each.
     """
-    size = values.shape[-1]
+    num_paths, size = nearness.shape[1:]
     num_groups = size // _GROUP
-    if size % _GROUP or num_groups <= 2 * count:
-        return _largest_of_few(values, min(count, size))
+    if size % _GROUP or num_paths * num_groups <= 2 * count:
+        scores = (2 * nearness - energy).flatten(1)
+        found = _largest(scores, min(count, num_paths * size))
+        return found // size, found % size
     # Group g is the places g, g + num_groups, g + 2 * num_groups ...
-    grouped = values.unflatten(-1, (_GROUP, num_groups))
-    group = _largest_of_few(grouped.amax(dim=-2), count)[1]
-    members = torch.arange(_GROUP, device=values.device) * num_groups
-    places = (group[..., None] + members).flatten(-2)
-    found, member = _largest_of_few(values.gather(-1, places), count)
-    return found, places.gather(-1, member)
+    grouped = nearness.unflatten(-1, (_GROUP, num_groups)).amax(dim=-2)
+    group = _largest((2 * grouped - energy).flatten(1), count)
+    path, first = group // num_groups, group % num_groups
+    members = torch.arange(_GROUP, device=nearness.device) * num_groups
+    places = ((path * size + first)[:, :, None] + members).flatten(1)
+    scores = 2 * nearness.flatten(1).gather(1, places).unflatten(1, (count, _GROUP))
+    scores = scores - energy[:, :, 0].gather(1, path)[:, :, None]
+    found = places.gather(1, _largest(scores.flatten(1), count))
+    return found // size, found % size
 
 
-def _largest_of_few(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Do the same by one maximum after another; topk(), which sorts, takes twice as long."""
-    left, found, places = values.clone() if count > 1 else values, [], []
-    for number in range(count):
-        best, place = left.max(dim=-1, keepdim=True)
-        found.append(best)
+def _rows_of(values: Tensor, path: Tensor) -> Tensor:
+    """Return `values` `[N, paths, D]` of the paths int64 `[N, count]`, `[N, count, D]`."""
+    num, num_paths, _ = values.shape
+    firsts = torch.arange(0, num * num_paths, num_paths, device=path.device)
+    return F.embedding(path + firsts[:, None], values.flatten(0, 1))
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """Return the places int64 `[N, count]` of the largest of `values` `[N, M]`, largest first."""
+    if count == 1:
+        return values.argmax(dim=1, keepdim=True)
+    if count * _HEAP_SHARE <= values.shape[1]:
+        return values.topk(count, dim=1).indices
+    # topk() sorts all of a few: one maximum after another takes half the time.
+    left, places = values.clone(), []
+    for _ in range(count):
+        place = left.max(dim=1, keepdim=True)[1]
         places.append(place)
-        if number + 1 < count:
-            left.scatter_(-1, place, float("-inf"))
-    return torch.cat(found, dim=-1), torch.cat(places, dim=-1)
+        left.scatter_(1, place, float("-inf"))
+    return torch.cat(places, dim=1)
 
 
 def kmeans(vectors: Tensor, num_clusters: int, *, num_iterations: int) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,9 @@ encode goes through it:
 
 - `spectral` and `magnitude` have a bounded receptive field: windows of `window_frames` are computed
   with enough frames of context on both sides that their inside equals the whole file's.
-- `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried. On a
-  CPU its LSTM has its weights reordered at every call, which short pieces would pay for often. One
-  that was imported and looks ahead takes a sound as a whole.
+- `seanet` is causal: pieces of `PIECE_FRAMES` follow one another, each layer's past carried. Pieces
+  of a second would take 1.4 times as long to encode: the search and the narrow end of SEANet need
+  many frames at a time. One that was imported and looks ahead takes a sound as a whole.
 
 A live stream can be cut finer, for an earlier answer (docs/streaming.md).
 """

@@ -5,6 +5,8 @@ Plain is what gradients are wanted of; fast is what runs on a CPU without them.
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -13,7 +15,7 @@ from soundgen.codec.config import CodecConfig, MagnitudeConfig, SeanetConfig, Sp
 from soundgen.codec.model import Codec
 from soundgen.codec.quantizer import ResidualVectorQuantizer, nearest
 from soundgen.codec.seanet import SeanetDecoder, SeanetEncoder, SeanetState
-from soundgen.codec.seanet_rows import RowsOf, row_layers
+from soundgen.codec.seanet_rows import TILE_VALUES, RowsOf, row_layers
 from soundgen.codec.stft import analyse, magnitudes, synthesise, with_magnitudes
 from soundgen.nn.conv import fold_weight_norm
 from soundgen.nn.products import product
@@ -73,6 +75,26 @@ def test_seanet_over_rows_streams_as_the_plain_modules_do(size: int) -> None:
             )
 
 
+def test_seanet_over_rows_takes_many_tiles_and_drops_half_a_frame() -> None:
+    torch.manual_seed(0)
+    codec = Codec(CONFIGS["seanet"]).eval()
+    num_frames = 2 * TILE_VALUES // (320 * 8) + 50
+    wav, latents = 0.1 * noise(1, 1, num_frames * 320 + 100), noise(1, 32, num_frames)
+    for module, x in ((codec.encoder, wav), (codec.decoder, latents)):
+        plain = module(x)
+        with torch.no_grad():
+            torch.testing.assert_close(module(x), plain, rtol=1e-4, atol=1e-5)
+
+
+def test_a_codec_that_has_run_can_be_copied() -> None:
+    codec = Codec(CONFIGS["seanet"]).eval()
+    wav = 0.1 * noise(1, 1, 320 * 4)
+    codes = codec.encode(wav)
+    other = copy.deepcopy(codec)
+    assert torch.equal(other.encode(wav), codes)
+    assert torch.equal(other.decode(codes), codec.decode(codes))
+
+
 def test_seanet_over_rows_follows_its_weights() -> None:
     codec = Codec(CONFIGS["seanet"]).eval()
     wav = 0.1 * noise(1, 1, 320 * 4)
@@ -99,7 +121,7 @@ def test_weight_norm_stays_on_the_plain_way_until_it_is_folded() -> None:
         torch.testing.assert_close(encoder(wav), plain, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [16, 20, 256])
+@pytest.mark.parametrize("size", [16, 20, 256, 1024])
 def test_the_search_by_groups_finds_what_a_search_of_all_finds(size: int) -> None:
     torch.manual_seed(0)
     quantizer = ResidualVectorQuantizer(3, size, 24)
