@@ -5,7 +5,7 @@
 
 seanet: our SEANet codec, 32 filters, 8 x 1024 codes at 16 kHz, beside `transformers.EncodecModel`
 of the same configuration. shipped: the codec of soundgen-small beside `encodec` 24 kHz at 6 kbit/s
-and `dac` 16 kHz at their own sizes.
+and `dac` 16 kHz at their own sizes, and beside Opus, whose two processes read and write WAV files.
 
 All but the shipped codec have random weights, which cost the same. `encodec` and
 `descript-audio-codec` are installed into a folder of their own (`--peers`, kept between runs if it
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import soundfile
 import torch
 from torch import Tensor, nn
 
@@ -164,6 +166,7 @@ def shipped_row(options: argparse.Namespace, peers: Path) -> list[dict[str, Any]
                 lambda: dac_model.encode(wav)[1],
                 lambda codes: dac_model.decode(dac_model.quantizer.from_codes(codes)[0]),
             ),
+            *opus(wav, peers),
         ],
     )
 
@@ -234,6 +237,25 @@ def products_a_second(codec: Codec) -> float:
     config = codec.config
     search = config.num_codebooks * NUM_PATHS * config.codebook_size * config.latent_dim
     return total + search * config.frame_rate
+
+
+def opus(wav: Tensor, folder: Path) -> list[Contender]:
+    """Return opus-tools at 12 kbit/s, where they are installed."""
+    if not (shutil.which("opusenc") and shutil.which("opusdec")):
+        return []
+    sound, coded, again = (str(folder / name) for name in ("sound.wav", "sound.opus", "again.wav"))
+    soundfile.write(sound, wav[0, 0].numpy(), RATE, subtype="PCM_16")
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True)
+
+    return [
+        Contender(
+            "opusenc, opusdec",
+            lambda: run("opusenc", "--quiet", "--bitrate", "12", sound, coded),
+            lambda _: run("opusdec", "--quiet", coded, again),
+        )
+    ]
 
 
 def install(folder: Path) -> None:

@@ -25,7 +25,7 @@ import torch
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS: dict[str, tuple[str, str]] = {
     "lm": ("lm_speed.py --repeat 5", "--out"),
-    "seanet": ("codec_peers.py --rows seanet --seconds 10 --repeat 5", "--json"),
+    "seanet": ("codec_peers.py --rows seanet --seconds 10 --repeat 3", "--json"),
     "shipped": ("codec_peers.py --rows shipped --seconds 10 --repeat 3", "--json"),
     "start": ("process_speed.py --rows help,generate --repeat 5", "--out"),
     "many": ("process_speed.py --rows many --repeat 3", "--out"),
@@ -33,6 +33,9 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "training": ("codec_training_speed.py --repeat 3", "--json"),
 }
 """What measures each part, and its option for a JSON file."""
+NUM_PROCESSES = {"seanet": 5}
+"""The peer's large buffers come from the heap in some processes and from the system in others,
+which takes it a third longer: the process with the median ratio counts, and the range of all."""
 PRECISIONS = ("float32", "bfloat16", "int8")
 
 
@@ -59,7 +62,20 @@ def main() -> None:
 
 
 def measure(name: str, threads: int, data: Path | None) -> dict[str, Any]:
-    """Run one of the benchmarks and return its report."""
+    """Run one of the benchmarks, in as many processes as it needs, and return its report."""
+    reports = [_measure_once(name, threads, data) for _ in range(NUM_PROCESSES.get(name, 1))]
+    if len(reports) == 1:
+        return reports[0]
+    reports.sort(key=lambda report: report["rows"][1]["ours_over_it"])
+    ranges = [report["rows"][1]["lowest_and_highest"] for report in reports]
+    report = reports[len(reports) // 2]
+    lows, highs = zip(*ranges, strict=True)
+    report["rows"][1]["lowest_and_highest"] = [min(lows), max(highs)]
+    report["processes"] = len(reports)
+    return report
+
+
+def _measure_once(name: str, threads: int, data: Path | None) -> dict[str, Any]:
     script, option = SCRIPTS[name]
     with tempfile.TemporaryDirectory(prefix="soundgen-") as folder:
         out = Path(folder) / "report.json"
