@@ -143,7 +143,8 @@ CfgScaleOption = Annotated[
         "--cfg-scale",
         metavar="X",
         min=0.0,
-        help="How closely to follow the prompt (guidance); 1: no guidance.",
+        help="How closely to follow the prompt (guidance); 1: no guidance. Beyond 5 s, two thirds "
+        "of what is above 1.",
         rich_help_panel=_SAMPLING,
     ),
 ]

@@ -9,6 +9,7 @@ others begins the sound: what is odd about a draw the others do not share.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,6 +23,10 @@ PIECE_S = 2.5
 NUM_DRAWS = 4
 """Draws of each piece. Of 8 times 10 s of rain, heard by a classifier as rain in each quarter: 5
 with one draw, 7 with four."""
+_GUIDANCE_SHARE = 2 / 3
+"""How much of the guidance counts, of what is above 1. What makes a short sound tell leads a long
+one astray: of 24 times 10 s of rain, heard as rain in each quarter, 18 with a scale of 4, 23 with 3
+and with 2.5; of quarters of fire 64 of 96 with 4 and with 3, of water 37 and 48."""
 _ATTACK_S = 0.5
 """At the very beginning, what says little of how it goes on."""
 _MAX_SEED = 2**62
@@ -44,12 +49,14 @@ def generate_in_pieces(
         engine: Draws.
         quantizer: Knows what codes stand for.
         plans: At least one, all with the same `num_frames`, none with given codes.
-        settings: How codes are drawn.
+        settings: How codes are drawn; two thirds of the guidance count.
         on_step: Called after every step of the language model.
 
     Returns:
         Codes int64 `[K, L]` for each plan.
     """
+    guidance = 1 + _GUIDANCE_SHARE * (settings.cfg_scale - 1)
+    settings = replace(settings, cfg_scale=guidance)
     ears = [_Ear(quantizer, engine.config.frame_rate) for _ in plans]
     made: list[Tensor | None] = [None] * len(plans)
     (num_frames,) = {plan.num_frames for plan in plans}
