@@ -8,6 +8,7 @@ needs are made for all layers at once.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -201,7 +202,14 @@ class FastModel:
         def step(x: Tensor, position: Tensor) -> Tensor:
             return self.logits(self._fixed_step(x, window, position)[:, None])
 
-        captured = CapturedStep(step, rows=shape[2], dim=self.config.dim, device=self.device)
+        try:
+            captured = CapturedStep(step, rows=shape[2], dim=self.config.dim, device=self.device)
+        except torch.OutOfMemoryError:
+            raise  # a smaller batch may fit
+        except RuntimeError as error:
+            warnings.warn(f"steps are not recorded as a CUDA graph: {error}", stacklevel=2)
+            self.captures = False
+            return window
         self._last_captured = window._replace(captured=captured)
         return self._last_captured
 
