@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -9,11 +10,22 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def load_script(path: str) -> ModuleType:
+    """Return a Python file of the repository that is in no package, as a module."""
+    spec = importlib.util.spec_from_file_location("loaded", REPOSITORY / path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
 
 # Two tests run at once, and models so small gain nothing from a second thread each. Set before
 # anything imports torch; the programs that the tests start inherit it.

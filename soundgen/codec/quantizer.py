@@ -311,10 +311,11 @@ def _largest(values: Tensor, count: int) -> Tensor:
         return values.topk(count, dim=1).indices
     # topk() sorts all of a few: one maximum after another takes half the time.
     left, places = values.clone(), []
-    for _ in range(count):
+    for number in range(count):
         place = left.max(dim=1, keepdim=True)[1]
         places.append(place)
-        left.scatter_(1, place, float("-inf"))
+        if number + 1 < count:
+            left.scatter_(1, place, float("-inf"))
     return torch.cat(places, dim=1)
 
 

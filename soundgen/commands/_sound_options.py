@@ -143,8 +143,8 @@ CfgScaleOption = Annotated[
         "--cfg-scale",
         metavar="X",
         min=0.0,
-        help="How closely to follow the prompt (guidance); 1: no guidance. Beyond 5 s, two thirds "
-        "of what is above 1.",
+        help="How closely to follow the prompt (guidance); 1: no guidance. A new sound longer than "
+        "5 s is guided less: 4 counts as 3.",
         rich_help_panel=_SAMPLING,
     ),
 ]
@@ -184,8 +184,8 @@ PrecisionOption = Annotated[
     typer.Option(
         "--precision",
         metavar="auto|float32|bfloat16|int8",
-        help="Of the language model's weights on a processor; bfloat16 and int8 are faster where "
-        "it has instructions for them, and give other sounds than float32 for a seed.",
+        help="Of the language model's weights; bfloat16, and int8 on a processor, are faster where "
+        "there are instructions for them, and give other sounds than float32 for a seed.",
         rich_help_panel=_RUN,
     ),
 ]

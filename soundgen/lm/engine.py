@@ -3,7 +3,7 @@
 A prompt's codes with a seed are the same alone and in any batch. Three things make them so:
 every item draws from its own generator; what is computed once for an item (text memory, its keys
 and values, the time vectors) is computed for that item alone in shapes that never vary; and the
-matrix products of the steps run in pieces within which a row's result was found not to depend on
+matrix products of the steps run in a way in which a row's result was found not to depend on
 how many rows there are (`products`).
 """
 

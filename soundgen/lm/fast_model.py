@@ -207,7 +207,9 @@ class FastModel:
         except torch.OutOfMemoryError:
             raise  # a smaller batch may fit
         except RuntimeError as error:
-            warnings.warn(f"steps are not recorded as a CUDA graph: {error}", stacklevel=2)
+            warnings.warn(
+                f"sounds are made more slowly: this GPU cannot record steps ({error})", stacklevel=2
+            )
             self.captures = False
             return window
         self._last_captured = window._replace(captured=captured)

@@ -3,9 +3,9 @@
 Two things are asked of them: that a row's result does not depend on how many rows there are, nor on
 which (so that a prompt sounds the same alone and in a batch), and speed. BLAS libraries compute a
 few rows at a time, with other kernels and another order of summation for what is left over, and
-pack the weights anew at each call, which for two rows costs more than the product. oneDNN's small
-products do without packing, three to five times as fast for eight rows and fewer. So rows go
-through in pieces, and which pieces agree with each other is tried out when a model is loaded.
+pack the weights anew at each call, which for two rows costs more than the product. oneDNN takes
+weights that were packed once, and then sums a row alike among any others. Where it does not, rows
+go through in pieces; what holds on a machine is tried out when a model is loaded.
 
 With two rows a product takes as long as reading its weight does, so a weight of half or a quarter
 of the bytes is that much faster: bfloat16, or 8-bit integers with a scale a row (as of LLM.int8,
@@ -134,7 +134,12 @@ def find_way(weights: Sequence[Tensor], precision: Precision = FLOAT32) -> Produ
     on_cpu = all(weight.device.type == "cpu" for weight in weights)
     generator = torch.Generator().manual_seed(0)
     usable = None
-    for way in (_WAYS if on_cpu else _DEVICE_WAYS)[precision]:
+    ways = (_WAYS if on_cpu else _DEVICE_WAYS)[precision]
+    if not ways:
+        raise DeviceError(
+            f"weights of {precision} are for processors", hint="use --precision float32"
+        )
+    for way in ways:
         if way.onednn and not torch.backends.mkldnn.is_available():
             continue
         found = [_tried(weight, way, generator) for weight in shapes.values()]

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from types import ModuleType
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, load_script
 
 
 @pytest.fixture(scope="module")
 def cost_growth() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("c", REPOSITORY / "benchmarks/cost_growth.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/cost_growth.py")
 
 
 def test_page_is_fresh_and_has_every_point(cost_growth: ModuleType) -> None:

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 import subprocess
-from types import ModuleType
 
-from tests.conftest import REPOSITORY
-
-
-def _load(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("loaded", REPOSITORY / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.conftest import REPOSITORY, load_script
 
 
 def test_cli_page_is_fresh() -> None:
     shown = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
-    assert shown == _load("docs/make_cli.py").render(), "run: python docs/make_cli.py"
+    assert shown == load_script("docs/make_cli.py").render(), "run: python docs/make_cli.py"
 
 
 def test_every_command_has_an_example() -> None:
@@ -35,7 +24,7 @@ def test_every_command_has_an_example() -> None:
 
 def test_architecture_names_every_module() -> None:
     text = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    assert text == _load("docs/make_modules.py").render(), "run: python docs/make_modules.py"
+    assert text == load_script("docs/make_modules.py").render(), "run: python docs/make_modules.py"
     named = set(re.findall(r"^- `(soundgen/[\w/.]+\.py)`: .{10,}$", text, re.MULTILINE))
     there = {
         str(path.relative_to(REPOSITORY))
@@ -49,7 +38,7 @@ def test_page_of_synthetic_sounds_is_fresh() -> None:
     from soundgen.data.synth.catalogue import FAMILIES
 
     shown = (REPOSITORY / "docs" / "synth.md").read_text(encoding="utf-8")
-    assert shown == _load("docs/make_synth.py").page(), "run: python docs/make_synth.py"
+    assert shown == load_script("docs/make_synth.py").page(), "run: python docs/make_synth.py"
     pictures = [REPOSITORY / "docs" / "synth" / f"{family}.png" for family in FAMILIES]
     assert sum(picture.stat().st_size for picture in pictures) < 1_000_000
 

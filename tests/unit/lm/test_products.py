@@ -82,5 +82,5 @@ def test_reduced_weights_are_fewer_bytes_and_as_near_as_they_promise() -> None:
 
 def test_a_precision_that_is_not_to_be_had_says_so() -> None:
     elsewhere = [torch.empty(8, 8, device="meta")]
-    with pytest.raises(DeviceError, match="this device or this PyTorch has no products of int8"):
+    with pytest.raises(DeviceError, match="weights of int8 are for processors"):
         find_way(elsewhere, "int8")
